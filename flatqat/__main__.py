@@ -2,7 +2,7 @@
 
 import sys
 
-INTERRUPTED = 130
+from flatqat.exit_codes import INTERRUPTED
 
 
 def main() -> None:

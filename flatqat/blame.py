@@ -1,11 +1,13 @@
-"""Which errors are those of a plugin's code, and how they are said."""
+"""Which errors come from a plugin's code, and how they are reported."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 from flatqat import registry
 from flatqat.errors import FlatqatError, PluginError
+from flatqat.kinds import defined_at, fits, shown
 from flatqat.memory import out_of_memory
 
 
@@ -23,7 +25,24 @@ def blaming(kind: registry.Kind, name: str, expected: str) -> Iterator[None]:
         file = registry.plugin_file(kind, name)
         where = registry.place(error, file) if file else ""
         got = f"{type(error).__name__}: {error}{where and f' ({where})'}"
-        raise PluginError(f"{kind.word} {name}: expected {expected}, got: {got}; mend the plugin") from error
+        raise PluginError(f"{kind.word} {name}: expected {expected}, got: {got}; fix the plugin") from error
+
+
+def asked(
+    kind: registry.Kind, name: str, expected: str, of: Any, hook: Callable[..., Any], *args: Any
+) -> Any:
+    """Return what a function of a plugin returns for some arguments.
+
+    Raises PluginError, with the line, if it raises (see `blaming`) or returns another kind than `of`.
+    """
+    with blaming(kind, name, expected):
+        answer = hook(*args)
+    if not fits(answer, of):
+        where = defined_at(hook)
+        raise PluginError(
+            f"{kind.word} {name}: expected {expected}, got {shown(answer)}{where}; fix the plugin"
+        )
+    return answer
 
 
 def frames_of_plugin(error: BaseException) -> TracebackType | None:

@@ -23,22 +23,21 @@ from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
 from flatqat.commands.of_results import DataRoot, Plugin, SuiteName, Threads, Workers
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, group, option, split
+from flatqat.commands.report import bench_report
 from flatqat.commands.results import results
 from flatqat.commands.sensitivity import sensitivity
 from flatqat.console.printable import printable, printable_lines
 from flatqat.console.streams import safe_streams
 from flatqat.errors import FlatqatError
+from flatqat.exit_codes import BUG, INTERRUPTED, MISTAKE, OK, WRONG
 from flatqat.memory import lack_of_memory, out_of_memory
-
-BUG = 70  # EX_SOFTWARE
-INTERRUPTED = 130  # what a shell shows for a program that SIGINT ended
 
 app = typer.Typer(
     name="flatqat",
     cls=Commands,
     help="Measure what low-bit quantization costs a vision model under distribution shift, and whether "
     "flatter minima buy it back.",
-    epilog="Start with `flatqat bench run`: it needs no data and takes half a minute on two cores.",
+    epilog="Start with `flatqat bench run`: it needs no data and takes less than a minute on two cores.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -98,7 +97,7 @@ def suites_verify(name: SuiteName, data_root: DataRoot = None, plugin: Plugin = 
         fix = f"\n      {finding.fix}" if finding.fix and not finding.ok else ""
         word = "ok   " if finding.ok else "part " if finding.partial else "WRONG"
         typer.echo(printable_lines(f"{word} {finding.what}{fix}"))
-    raise typer.Exit(2 if any(finding.is_fatal for finding in findings) else 0)
+    raise typer.Exit(MISTAKE if any(finding.is_fatal for finding in findings) else OK)
 
 
 @suites.command("generate")
@@ -131,6 +130,7 @@ def suites_generate(
     typer.echo(generate_suite(name, source, to, names, severity or [], threads, workers))
 
 
+bench.command("report")(bench_report)
 for command in (baseline, check, diff, canary, gallery):
     bench.command()(command)
 app.command()(flatness)
@@ -162,7 +162,7 @@ def contract(
     from flatqat.testing import check_plugin
 
     prepare(torch.device("cpu"), threads=1)  # more of them only wait for each other on networks this small
-    raise typer.Exit(0 if print_outcomes(check_plugin(file, data_root)) else 1)
+    raise typer.Exit(OK if print_outcomes(check_plugin(file, data_root)) else WRONG)
 
 
 @app.command("doctor")
@@ -203,10 +203,10 @@ def _run() -> int:
     """Run the command line; returns its exit code."""
     try:
         code = app(standalone_mode=False, prog_name="flatqat")
-        return code if isinstance(code, int) else 0
+        return code if isinstance(code, int) else OK
     except FlatqatError as error:
         typer.echo(f"error: {printable(str(error))}", err=True)
-        return 2
+        return MISTAKE
     except (typer.Abort, KeyboardInterrupt):
         typer.echo("interrupted", err=True)
         return INTERRUPTED
@@ -220,12 +220,12 @@ def _run() -> int:
         if out_of_memory(error):
             hint = "end other programs, or choose a smaller model or another --device"
             typer.echo(f"error: {printable(lack_of_memory(error))}; {hint}", err=True)
-            return 2
+            return MISTAKE
         if isinstance(error, FileNotFoundError) and not _has_working_directory():
             typer.echo(
                 "error: expected a working directory, got one that was removed; cd to another", err=True
             )
-            return 2
+            return MISTAKE
         traceback.print_exc()  # a bug, which must not look like the gate's exit code 1
         return BUG
 

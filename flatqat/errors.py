@@ -84,6 +84,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its type if it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def found(path: Path) -> str:
     """Return what is at a path: `a file`, `a folder`, `a pipe`, ..., or `none` with the reason if known."""
     try:

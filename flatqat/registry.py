@@ -21,9 +21,10 @@ from pathlib import Path
 from pkgutil import resolve_name
 from traceback import extract_tb
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from flatqat.errors import FlatqatError, PluginError, UsageError, found, unknown
+from flatqat.kinds import defined_at, misfit
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _installed(kind: Kind, name: str, point: EntryPoint) -> Any:
     who = f"{kind.word} {name!r} ({point.value})"
     try:
         thing = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{who} failed to load: {error!r}") from error
     _check_base(kind, thing, who)
     if (own := _name(thing, Path(name))) != name:
@@ -143,6 +144,12 @@ def forget_edited() -> None:
     if any(_content(path) != content for path, content in _imported.items()):
         import_file.cache_clear()
         _imported.clear()
+
+
+def content(path: Path) -> bytes:
+    """Return the bytes of a file of code that run: those that were imported, if it was edited since."""
+    imported = _imported.get(path.resolve())
+    return path.read_bytes() if imported is None else imported
 
 
 def plugin_files() -> list[Path]:
@@ -229,12 +236,21 @@ def _export(kind: Kind, module: ModuleType, path: Path) -> Any:
 
 
 def _check_base(kind: Kind, thing: Any, who: str) -> None:
-    """Raise PluginError unless a plugin is of the class that its kind requires."""
+    """Raise PluginError unless a plugin is of the class that its kind requires, as are its attributes."""
     base = resolve_name(kind.base)
     fits = isinstance(thing, type) and issubclass(thing, base) if kind.subclasses else isinstance(thing, base)
     if not fits:
         what = f"a subclass of {base.__name__}" if kind.subclasses else f"a {base.__name__}"
         raise PluginError(f"{who}: expected {kind.export} to be {what}, got {_short(thing)}")
+    if kind.subclasses and (wrong := misfit(thing, _attributes(base))):
+        raise PluginError(f"{who}: expected {kind.export}.{wrong}{defined_at(thing)}")
+
+
+@lru_cache
+def _attributes(base: type) -> dict[str, Any]:
+    """Return of what kind the attributes of a base class are."""
+    hints = get_type_hints(base)
+    return {name: get_args(hint)[0] for name, hint in hints.items() if get_origin(hint) is ClassVar}
 
 
 def _short(thing: Any) -> str:

@@ -1,21 +1,26 @@
 """Suites and shifts. Importing this module imports no torch."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from flatqat import registry
-from flatqat.blame import blaming
+from flatqat.blame import asked, blaming
 from flatqat.data.images.checks import run_check
 from flatqat.errors import PluginError, listed
 from flatqat.finding import Finding
+from flatqat.kinds import defined_at, kinds_of_fields, misfit, shown
 from flatqat.spec import EvalTransform, Recipe, ShiftInfo
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from flatqat.data.tensors.image_data import ImageData, Transform
+
+LATE = ("Generator", "Tensor", "ImageData", "Transform")  # imported by type checkers alone
+NAME = re.compile(r"(?!.{101})[A-Za-z0-9][\w.+-]*(/[\w.+-]+)*", re.ASCII)  # of shifts: files are called by it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +37,9 @@ class Shift:
         in_mean: Whether it counts in the mean over shifts.
         class_subset: The classes of a dataset that has fewer than the suite. All other logits are masked, and
             `top1_unmasked` is reported beside `top1`.
-        groups: Groups of the suite's classes, of which each is one class of a dataset with coarser labels.
-            Its probability is the mean of its members', scaled so that all groups add up to 1. Labels of the
-            images are places of groups.
+        groups: Groups of the suite's classes, each of which is a class of a dataset with coarser labels. A
+            group's probability is the mean of its members', scaled so that all groups add up to 1. Labels of
+            images are positions of groups.
         weights: Which weights of a training run are scored: those selected on `val`, or the last ones.
     """
 
@@ -47,6 +52,14 @@ class Shift:
     class_subset: tuple[int, ...] | None = None
     groups: tuple[tuple[int, ...], ...] | None = None
     weights: Literal["selected", "last"] = "selected"
+
+    def __post_init__(self) -> None:
+        """Raise PluginError on a field of a wrong kind and on a name that no file can have."""
+        if wrong := misfit(self, kinds_of_fields(Shift, LATE)):
+            raise PluginError(f"shift {shown(self.name)}: expected {wrong}")
+        if not NAME.fullmatch(self.name):
+            allowed = "a name of up to 100 letters, digits, _, -, +, . and / (between two parts)"
+            raise PluginError(f"shift: expected {allowed}, got {shown(self.name)}")
 
     @property
     def info(self) -> ShiftInfo:
@@ -102,7 +115,8 @@ class Suite:
             Raises DataError if that is missing.
         targets: The members of a family: the domains that are left out in turn. Every member has them too.
         member: Returns the member `family@target` for a target and a seed.
-        split: Not empty if the seed decides which images train and which are scored; differs between seeds.
+        split: A text that differs between seeds if the seed decides which images train and which are scored;
+            otherwise empty.
         normalizer: The constants of mCE, see `flatqat.metrics`.
         baseline: The constants of effective robustness, see `flatqat.metrics`.
         corruptible: Loads the clean images from a folder, with the file names of their corrupted copies, for
@@ -142,8 +156,12 @@ class Suite:
 
     def __post_init__(self) -> None:
         """Raise PluginError, or UsageError on an unknown task, for what no cell could be scored with."""
+        from flatqat.metrics.effective_robustness import LINES
+        from flatqat.metrics.mce import NORMALIZERS
         from flatqat.metrics.task import task_of
 
+        if wrong := misfit(self, kinds_of_fields(Suite, LATE)):
+            raise PluginError(f"suite {shown(self.name)}: expected {wrong}")
         names, metric = [shift.name for shift in self.scored], task_of(self.task).metric.name
         repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
         if names[1:2] != ["id"]:
@@ -154,6 +172,15 @@ class Suite:
             self._expect("at least one recipe", "none")
         if self.metric != metric:
             self._expect(f"the metric {metric!r} for {self.task}", repr(self.metric))
+        if self.class_names and len(self.class_names) != self.classes:
+            self._expect(f"a class name for each of {self.classes} classes", str(len(self.class_names)))
+        for what, name, constants in (
+            ("normalizer", self.normalizer, NORMALIZERS),
+            ("baseline", self.baseline, LINES),
+        ):
+            if name and (name not in constants or metric != "top1"):
+                which = f"one of {listed(sorted(constants))}" if metric == "top1" else f"none for {self.task}"
+                self._expect(f"{which} as {what}", shown(name))
         for shift in self.shifts:
             self._check_classes(shift)
 
@@ -204,10 +231,23 @@ class Suite:
         """
         with blaming(registry.SUITES, self.family, "findings of verify"):
             made = run_check(self.made_with)
-            return [*self.verify(root), *([made] if made.what else [])]
+            findings = [*self.verify(root), *([made] if made.what else [])]
+        if wrong := [finding for finding in findings if not isinstance(finding, Finding)]:
+            self._expect("a list of Finding from verify", shown(wrong[0]) + defined_at(self.verify))
+        return findings
+
+    def lacks(self, root: Path | None) -> str:
+        """Return why nothing can be trained on what is on disk; an empty text if something can.
+
+        Raises PluginError if the suite is a plugin whose code fails.
+        """
+        return str(self._asked("a text from untrainable_reason", str, self.untrainable_reason, root))
+
+    def _asked(self, expected: str, of: Any, hook: Callable[..., Any], *args: Any) -> Any:
+        return asked(registry.SUITES, self.family, expected, of, hook, *args)
 
     def on_disk(self, root: Path | None) -> "Suite":
         """Return the suite without its `missing_shifts`, or itself if there are none."""
-        missing = self.missing_shifts(root)
+        missing = self._asked("names from missing_shifts", Collection[str], self.missing_shifts, root)
         shifts = tuple(shift for shift in self.shifts if shift.in_mean or shift.name not in missing)
         return replace(self, shifts=shifts) if len(shifts) < len(self.shifts) else self

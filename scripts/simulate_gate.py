@@ -15,8 +15,9 @@ from itertools import product
 import numpy as np
 from scipy.special import ndtri
 
-from flatqat.bench.gate.check import REGRESSED, code_of
+from flatqat.bench.gate.check import code_of
 from flatqat.bench.gate.compare import BySeed, Row, Rules, compare, judge
+from flatqat.exit_codes import REGRESSED
 from flatqat.spec import ShiftInfo
 
 SEEDS = ((1, 1), (1, 2), (2, 2), (3, 3), (5, 5))  # before and now

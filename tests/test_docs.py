@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from flatqat.bench.gate.baseline import read_baseline
-from flatqat.bench.gate.check import OK, check
+from flatqat.bench.gate.check import check
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request, parse_seeds
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import load
 from flatqat.bench.study.page import write_study
 from flatqat.commands.bench import DEFAULT_BITS, DEFAULT_METHODS, DEFAULT_SUITES
+from flatqat.exit_codes import OK
 from flatqat.testing import check_plugin
 from tests.helpers import ROOT
 from tests.helpers.command_line import MissingParameter, parse
@@ -183,7 +184,7 @@ def test_the_page_of_the_second_study_and_its_picture_are_the_stored_ones():
 def test_the_numbers_of_the_readme_are_those_of_the_second_study():
     """Every interval that the README quotes stands in the generated page."""
     section = README.read_text(encoding="utf-8").partition("## A result")[2].partition("\n## ")[0]
-    quoted = re.findall(r"[+-]\d\.\d\d \[[^]]*\]", section.replace("\n", " "))
+    quoted = re.findall(r"[+-]\d\.\d\d \[[^]]*\]", " ".join(section.split()))
     assert len(quoted) >= 3
     study = (ROOT / "docs" / "study-2.md").read_text(encoding="utf-8")
     assert [number for number in quoted if number not in study] == []

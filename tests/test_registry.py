@@ -1,16 +1,22 @@
 """Names to objects, and plugins from anywhere."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+import torch
 
 from flatqat import registry
+from flatqat.bench.plan.of_method import step_multiplier
+from flatqat.bench.plan.own_code import code_hash
 from flatqat.errors import PluginError, UsageError
+from flatqat.spec import Recipe
 from flatqat.testing import _line_of
 from tests.helpers import RESULTS, TOY
 from tests.helpers.command_line import assert_one_line_error
 from tests.helpers.forbidden import forbid
+from tests.helpers.plugins import plugins_removed
 
 
 def test_the_folder_is_the_registry():
@@ -87,6 +93,26 @@ def test_a_broken_plugin_names_its_file(tmp_path, text, problem):
             "shifts=(replace(SUITE.shifts[0], class_subset=(1, 4)),)",
             "classes from 0 to 3 in the class_subset",
         ),
+        ("version='1'", "expected version to be a whole number, got '1'"),
+        ("version=True", "expected version to be a whole number, got True"),
+        ("protocol=None", "expected protocol to be a text, got None"),
+        ("classes='4'", "expected classes to be a whole number, got '4'"),
+        ("class_names=(1, 2, 3, 4)", "expected class_names to be a tuple, each of it a text, got"),
+        ("class_names=('a', 'b')", "expected a class name for each of 4 classes, got 2"),
+        ("recipes={'default': {'steps': 1}}", "recipes to be a dict, each value a Recipe, got a dict"),
+        ("normalizer='nosuch'", "expected one of alexnet as normalizer, got 'nosuch'"),
+        ("baseline='nosuch'", "as baseline, got 'nosuch'"),
+        ("shifts=(SUITE.shifts[0], replace(SUITE.shifts[1], severity='3'))", "severity to be a whole number"),
+        ("shifts=(SUITE.shifts[0], replace(SUITE.shifts[1], image_set=None))", "image_set to be a text"),
+        (
+            "shifts=(SUITE.shifts[0], replace(SUITE.shifts[1], in_mean=1))",
+            "in_mean to be True or False, got 1",
+        ),
+        ("shifts=(SUITE.shifts[0], replace(SUITE.shifts[1], weights='best'))", "weights to be 'selected' or"),
+        ("shifts=(SUITE.shifts[0], replace(SUITE.shifts[1], name='a@b'))", "a name of up to 100 .*got 'a@b'"),
+        ("shifts=(SUITE.shifts[0], replace(SUITE.shifts[1], name='a//b'))", "a name of up to 100 letters"),
+        ("shifts=(SUITE.shifts[0], replace(SUITE.shifts[1], name='x' * 101))", "a name of up to 100 letters"),
+        ("shifts=(SUITE.shifts[0], replace(SUITE.shifts[1], name='x\\ud800'))", r"got 'x\\ud800'"),
     ],
 )
 def test_a_suite_that_no_cell_could_be_scored_with_is_refused_with_its_line(tmp_path, changes, problem):
@@ -142,6 +168,152 @@ def test_a_suite_whose_check_of_the_data_fails_is_refused_with_its_line(flatqat,
         r"suite mine: expected findings of verify, got: ZeroDivisionError: .* \(.*mine\.py:\d+ in <lambda>\)"
     )
     assert_one_line_error(flatqat(*how, "--plugin", tmp_path / "mine.py"), said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ("missing_shifts=lambda root: 1 / 0", "names from missing_shifts, got: ZeroDivisionError"),
+        ("missing_shifts=lambda root: None", "names from missing_shifts, got None"),
+        ("untrainable_reason=lambda root: exit(0)", "a text from untrainable_reason, got: SystemExit"),
+        ("untrainable_reason=lambda root: None", "a text from untrainable_reason, got None"),
+        ("verify=lambda root: ['x']", "a list of Finding from verify, got 'x'"),
+    ],
+)
+def test_a_function_of_a_suite_that_fails_is_refused_with_its_line(tmp_path, changes, said):
+    text = TOY.read_text() + f"\nfrom dataclasses import replace\nSUITE = replace(SUITE, {changes})\n"
+    (tmp_path / "mine.py").write_text(text.replace('name="toy"', 'name="mine"'))
+    with plugins_removed():
+        registry.add_plugin(tmp_path / "mine.py")
+        suite = registry.load(registry.SUITES, "mine")
+        with pytest.raises(
+            PluginError, match=rf"suite mine: expected {said}.*mine\.py:{text.count(chr(10))}"
+        ):
+            assert suite.lacks(None) + str(suite.on_disk(None).findings(None))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "said"),
+    [
+        ("version = '1'", "version to be a whole number, got '1'"),
+        ("version = 1.5", "version to be a whole number, got 1.5"),
+        ("parent = 3", "parent to be a text or None, got 3"),
+        ("quantizes = 'no'", "quantizes to be True or False, got 'no'"),
+    ],
+)
+def test_an_attribute_of_a_wrong_kind_is_refused_with_the_line_of_its_class(tmp_path, attribute, said):
+    (tmp_path / "mine.py").write_text(
+        f"from flatqat import Method\n\n\nclass Mine(Method):\n    {attribute}\n\n\nMETHOD = Mine\n"
+    )
+    with pytest.raises(PluginError, match=rf"expected METHOD\.{said} \(.*mine\.py:4\)"):
+        registry.add_plugin(tmp_path / "mine.py")
+
+
+def test_a_quantizer_that_learns_in_no_role_is_refused(flatqat, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from flatqat import Quantizer\n\n\nclass Mine(Quantizer):\n    learns_scale = True\n"
+        "    learning_roles = None\n\n\nQUANTIZER = Mine\n"
+    )
+    done = flatqat("quantizers", "show", "mine", "--plugin", tmp_path / "mine.py")
+    assert_one_line_error(
+        done, r"expected QUANTIZER\.learning_roles to be a tuple.*, got None \(.*mine\.py:4\)"
+    )
+
+
+def test_methods_that_start_from_each_other_are_refused(flatqat, tmp_path):
+    plugins = []
+    for name, parent in (("one", "two"), ("two", "one")):
+        plugins += ["--plugin", tmp_path / f"{name}.py"]
+        plugins[-1].write_text(
+            f"from flatqat import Method\n\n\nclass M(Method):\n    parent = '{parent}'\n\n\nMETHOD = M\n"
+        )
+    done = flatqat("bench", "run", "--method", "one", "--dry-run", *plugins)
+    assert_one_line_error(done, r"expected a parent that .* got one from two from one \(.*one\.py:4\)")
+
+
+RECIPE = Recipe(pretrain_steps=4, steps=2, batch_size=8, lr=0.02)
+
+
+@pytest.mark.parametrize("hook", ["steps", "passes_with", "images_to_begin"])
+@pytest.mark.parametrize(
+    ("body", "got"), [("1 / 0", "got: ZeroDiv"), ("exit(0)", "got: SystemExit"), ("return None", "got None")]
+)
+def test_a_number_that_a_method_does_not_give_is_refused_with_its_line(tmp_path, hook, body, got):
+    (tmp_path / "mine.py").write_text(
+        f"from flatqat import Method\n\n\nclass Mine(Method):\n    @classmethod\n"
+        f"    def {hook}(cls, *args):\n        {body}\n\n\nMETHOD = Mine\n"
+    )
+    with plugins_removed():
+        registry.add_plugin(tmp_path / "mine.py")
+        with pytest.raises(
+            PluginError, match=rf"mine: expected a whole number from {hook}, {got}.*mine\.py:[57]"
+        ):
+            step_multiplier("mine", None, RECIPE, 1)
+
+
+def model_of(tmp_path, change):
+    """The file of a source of models that is `tiny` but for a change."""
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import replace\nfrom torch import nn\n"
+        "from flatqat.models.tiny import MODEL as TINY\n"
+        f"MODEL = replace(TINY, {change})\n"
+    )
+    return tmp_path / "mine.py"
+
+
+@pytest.mark.parametrize("hook", ["names", "build", "files", "pretrained", "adapt"])
+@pytest.mark.parametrize(
+    ("answer", "got"),
+    [
+        ("1 / 0", "got: ZeroDivisionError"),
+        ("exit(0)", "got: SystemExit"),
+        ("None", "got None"),
+        ("nn.Linear(1, 1)", "got a Linear"),
+    ],
+)
+def test_a_function_of_a_model_that_fails_is_refused_with_its_line(tmp_path, hook, answer, got):
+    from flatqat.models import base
+
+    def use():
+        base.pretrained("mine") if hook == "pretrained" else base.code_files("mine")
+        base.load_initial_(base.build("mine", classes=3, seed=0), "mine", weights)
+
+    weights = tmp_path / "weights.pt"
+    torch.save(base.build("tiny", classes=3, seed=0).net.state_dict(), weights)
+    with plugins_removed():
+        registry.add_plugin(model_of(tmp_path, f"{hook}=lambda *args: {answer}"))
+        with pytest.raises(PluginError, match=rf"model mine: expected .* from {hook}, {got}.*mine\.py:4"):
+            use()
+
+
+def test_a_model_without_weights_of_its_own_is_not_trained_from_random_ones(flatqat, tmp_path):
+    file = model_of(tmp_path, "pretrained=lambda name: None")
+    done = flatqat("bench", "run", "--model", "mine", "--pretrained", "--dry-run", "--plugin", file)
+    assert_one_line_error(done, r"model mine: expected the path of a file from pretrained, got None")
+
+
+def test_models_are_listed_without_a_plugin_that_fails(flatqat, tmp_path):
+    done = flatqat("models", "list", "*i*", "--plugin", model_of(tmp_path, "names=lambda: 1 / 0"))
+    assert "tiny" in done.out
+    assert "mine: models left out, since model mine: expected texts from names" in done.err
+
+
+def test_the_doctor_names_a_broken_suite_and_goes_on(flatqat, monkeypatch):
+    class Point:
+        value = "package:SUITE"
+
+        def load(self):
+            raise ImportError("no such module")
+
+    monkeypatch.setattr(
+        registry, "_entry_points", lambda kind: {"aaa": Point()} if kind == registry.SUITES else {}
+    )
+    done = flatqat("doctor")
+    assert done.code == 0
+    assert re.search(
+        r"^aaa +broken: suite 'aaa' \(package:SUITE\) failed to load: ImportError", done.out, re.M
+    )
+    assert re.search(r"^digits-c +data ok", done.out, re.M)
 
 
 def test_files_of_one_stem_leave_each_other_alone(flatqat, tmp_path):
@@ -356,3 +528,17 @@ def test_a_broken_plugin_is_reported_with_its_line(tmp_path, text, line):
     (tmp_path / "broken.py").write_text(text)
     with pytest.raises(PluginError, match=line):
         registry.add_plugin(tmp_path / "broken.py")
+
+
+def test_the_hash_of_code_is_that_of_the_bytes_that_run(tmp_path):
+    """An edit in the second between importing a file and planning must not name the old code's numbers."""
+    file, code = tmp_path / "ruled.py", "from flatqat.methods.qat import QAT as METHOD\n"
+    file.write_text(code)
+    ((_, name),) = registry.add_plugin(file)
+    suite = registry.load(registry.SUITES, "digits-c")
+    before = code_hash(suite, name, "tiny", "lsq")
+    file.write_text(f"{code}EDITED = True\n")
+    assert code_hash(suite, name, "tiny", "lsq") == before
+    registry.forget_edited()
+    registry.load(registry.METHODS, name)
+    assert code_hash(suite, name, "tiny", "lsq") != before

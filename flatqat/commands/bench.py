@@ -1,6 +1,7 @@
-"""`flatqat bench run` and `bench report`."""
+"""`flatqat bench run`."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,6 @@ from flatqat.commands.of_cells import (
 )
 from flatqat.commands.of_results import (
     AllRevisions,
-    Beside,
     DataRoot,
     Device,
     Jobs,
@@ -145,9 +145,9 @@ def bench_run(
       flatqat bench run --recipe smoke --set recipe.lr=0.005 --dry-run
     """
     from flatqat.bench.plan.jobs import make_plan
+    from flatqat.bench.plan.processes import parse_processes
     from flatqat.bench.plan.request import Request, parse_adapt, parse_seeds, parse_spaces
     from flatqat.bench.plan.settings import parse_settings
-    from flatqat.bench.plan.workers import parse_workers
     from flatqat.bench.ranks.place import Place
     from flatqat.commands.distributed import follow, leading
 
@@ -159,8 +159,9 @@ def bench_run(
     if place and not place.leads:
         raise typer.Exit(follow(place))
     listed = None if devices is None else split(devices)
-    who = parse_workers(jobs=jobs, device=device, devices=listed, per_device=per_device, ray=ray)
+    processes = parse_processes(jobs=jobs, device=device, devices=listed, per_device=per_device, ray=ray)
     request = Request(
+        **asdict(processes),
         suites=split(suite) or DEFAULT_SUITES,
         methods=split(method) or DEFAULT_METHODS,
         bits=split(bits) or DEFAULT_BITS,
@@ -174,13 +175,8 @@ def bench_run(
         pretrained=pretrained,
         data_root=data_root,
         results=results,
-        device=who.device,
-        devices=who.devices,
-        ray=who.ray,
-        per_device=who.per_device,
         amp=amp,
         compile=compiled,
-        jobs=who.jobs,
         threads=threads,
         workers=workers,
         limit=limit,
@@ -196,7 +192,7 @@ def bench_run(
     from flatqat.commands.written import check_later
 
     read = [file for file in (weights, *(plugin or ())) if file]
-    check_later("--write-baseline", write_baseline, read, dry_run=dry_run)
+    check_later("--write-baseline", write_baseline, results, read, dry_run=dry_run)
     with leading(place, request) as (own, ranks):
         plan = make_plan(own)
         code = (
@@ -205,55 +201,3 @@ def bench_run(
             else execute(plan, all_revisions=all_revisions, baseline=write_baseline, ranks=ranks)
         )
     raise typer.Exit(code)
-
-
-@bench.command("report")
-def bench_report(
-    results: Results = Path("results"),
-    suite: Annotated[str | None, option("NAME", "Report only this suite.")] = None,
-    method: Annotated[
-        Names, option("NAMES", "Only rows of these methods, such as qat or 'anchor(*0.3)'.")
-    ] = None,
-    bits: Annotated[Names, option("BITS", "Only rows of these bit widths, and full precision.")] = None,
-    form: Annotated[
-        str, option("NAME", "Format: table, md, csv, json, latex, study, html or hf.", "--format")
-    ] = "table",
-    output: Annotated[
-        Path | None, option("FILE", "Write to this file instead of the terminal.", "--output", "-o")
-    ] = None,
-    by: Annotated[str, option("NAME", "One row per method, shift, family, severity or class.")] = "method",
-    plot: Annotated[
-        str | None,
-        option("NAME", "Draw severity, tax, id-ood, flatness or pareto to a .png, .svg or .pdf --output."),
-    ] = None,
-    columns: Annotated[
-        Names, option("NAMES", "Only these columns of tables, such as id,ood,extra_gap.")
-    ] = None,
-    against: Annotated[
-        str | None,
-        option("METHOD", "The method that a study or page compares others with.  [default: qat]"),
-    ] = None,
-    beside: Beside = None,
-    all_revisions: AllRevisions = False,
-) -> None:
-    """Print tables of stored results, or write a study or a page.
-
-    The same results give the same bytes. A study is a Markdown page with a figure: which method wins where,
-    compared with one method at the same bits, and whether flatness correlates with OOD accuracy. HTML is one
-    file to open in a browser: what low bits cost, plots, and all tables and cells to sort and filter.
-
-    \b
-    Examples:
-      flatqat bench report
-      flatqat bench report --by family --format md --output table.md
-      flatqat bench report --method fp,qat,anchor --bits 4
-      flatqat bench report --format study --output study.md
-      flatqat bench report --format html --output report.html
-      flatqat bench report --plot tax --output tax.pdf
-      flatqat bench report --with reference
-    """
-    from flatqat.bench.report.choice import Choice
-    from flatqat.commands.execute import report
-
-    choice = Choice(methods=split(method), bits=split(bits))
-    report(results, suite, form, by, output, against, all_revisions, plot, split(columns), beside, choice)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.flatness.landscape_file import LandscapeOptions, write_landscape
-from flatqat.bench.plan.jobs import members
+from flatqat.bench.plan.jobs import suite_of
 from flatqat.bench.plan.request import parse_spaces
 from flatqat.bench.records.record_json import readable
 from flatqat.bench.records.store import Store
@@ -119,7 +119,7 @@ def audit_cell(name: str, results: Path, data_root: Path | None, models: tuple[s
         return table
 
     console = terminal()
-    console.print(cell.label, style="bold", highlight=False)
+    console.print(cell.label, style="bold")
     print_fitting(columns, DISPENSABLE, table_of, console)
     floating = sum(row.bits is None for row in rows)
     console.print(
@@ -127,7 +127,6 @@ def audit_cell(name: str, results: Path, data_root: Path | None, models: tuple[s
         "ones in any channel; clipped: values outside the grid. Sums, pooling, BatchNorm "
         "and functional calls (residual additions, attention products) compute in floating point always.",
         style="dim",
-        highlight=False,
     )
 
 
@@ -148,7 +147,8 @@ def _restored(
     store = Store(results)
     record = store.find(name)
     cell, count = record.cell, images or record.protocol.recipe.flatness_images
-    (suite,) = members(cell.suite, cell.seed)
-    model = restore(cell, suite, store, device, model=trusted_model(cell, suite, models))
+    suite = suite_of(cell)
+    named = trusted_model(cell, suite, models)
+    model = restore(cell, suite, store, device, model=named, recorded=record.train.weights)
     view = fixed_transform(suite, model.eval_transform)
     return cell, model, flatness_batches(cell, suite.train(data_root), count, device, view=view)

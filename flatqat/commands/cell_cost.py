@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flatqat.bench.plan.jobs import members
+from flatqat.bench.plan.jobs import suite_of
 from flatqat.bench.records.remove import matching
 from flatqat.bench.records.store import Store
 from flatqat.console.fitted import print_fitting
@@ -67,7 +67,7 @@ def _counted(record: Record, data_root: Path | None, models: tuple[str, ...]) ->
     from flatqat.bench.cell.trusted import trusted_model
 
     cell = record.cell
-    (suite,) = members(cell.suite, cell.seed)
+    suite = suite_of(cell)
     return cost_of(cell, suite, data_root, model=trusted_model(cell, suite, models))
 
 
@@ -81,11 +81,11 @@ def _complete(found: Sequence[tuple[Record, Cost]], store: Store) -> None:
                     store.write_record(replace(now, cost=cost))
                     count += 1
     except StoreError as error:
-        errors.print(f"not stored: {printable(str(error))}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"not stored: {printable(str(error))}", soft_wrap=True)
         return
     if count:
         many = counted(count, "record")
-        errors.print(f"cost stored in {many} that had none", style="dim", highlight=False)
+        errors.print(f"cost stored in {many} that had none", style="dim")
 
 
 def _print(alike: Sequence[Record], counted: "NetworkCost") -> None:
@@ -116,9 +116,9 @@ def _print(alike: Sequence[Record], counted: "NetworkCost") -> None:
         return table
 
     title = listed([record.cell.label for record in alike], MOST_LISTED)
-    console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    console.print(title, style="bold", soft_wrap=True)
     print_fitting(COLUMNS, DISPENSABLE, table_of, console)
-    console.print(MEANING.format(*total.image), style="dim", highlight=False)
+    console.print(MEANING.format(*total.image), style="dim")
 
 
 def _work(macs: int, bops: int, total: Cost) -> tuple[str, str, str]:

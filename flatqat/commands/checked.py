@@ -3,22 +3,21 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from flatqat.bench.plan.jobs import members
+from flatqat.bench.plan.jobs import suite_of
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.sound import Examined
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import show
 from flatqat.console.terminal import terminal
 from flatqat.errors import FlatqatError, counted
+from flatqat.exit_codes import OK, WRONG
 from flatqat.spec import Record, ShiftInfo
-
-WRONG = 1
 
 
 def _shifts_of(record: Record) -> Mapping[str, ShiftInfo]:
     """Return what the suite of a record says of its shifts; nothing of a suite that is not here."""
     try:
-        (suite,) = members(record.cell.suite, record.cell.seed)
+        suite = suite_of(record.cell)
     except FlatqatError:
         return {}
     if suite.version != record.cell.suite_version:
@@ -44,4 +43,4 @@ def print_checked(folder: Path) -> int:
     unhashed = sum(r.status == "done" and not r.outcomes_sha256 for r in examined.records)
     hashes = "hashes" + f" (which {unhashed} older ones lack)" * bool(unhashed)
     console.print(f"OK: {records}, their ids, fingerprints and {hashes}; {scores}", soft_wrap=in_a_pipe)
-    return 0
+    return OK

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from flatqat import __version__, registry
 from flatqat.bench.cell.environment import OPTIONAL, REQUIRED, installed
-from flatqat.errors import FlatqatError, UsageError
-from flatqat.finding import Finding
+from flatqat.errors import FlatqatError, UsageError, first_line
 from flatqat.suite import Suite
 
 
@@ -45,11 +44,13 @@ def matching_models(pattern: str) -> tuple[list[str], list[str]]:
     """
     full_pattern = pattern if ":" in pattern else f"{pattern}*"
     source_pattern = full_pattern.partition(":")[0]
+    from flatqat.models.base import names_of
+
     found, left_out, looked_in = [], [], []
     for source in registry.names(registry.MODELS):
         if fnmatch(source, source_pattern):
             try:
-                names = registry.load(registry.MODELS, source).names()
+                names = names_of(source)
             except FlatqatError as error:
                 left_out.append(f"{source}: models left out, since {error}")
                 continue
@@ -88,11 +89,15 @@ def diagnosis(data_root: Path | None) -> Iterator[str]:
     yield f"{'kernels':<{width}}{COMPILED if fused else NOT_COMPILED}"
     yield f"{'data root':<{width}}{data_root or 'not set: use --data-root DIR or FLATQAT_DATA_ROOT'}"
     for name in suites:
-        yield f"{name:<{width}}{_state(registry.load(registry.SUITES, name).findings(data_root))}"
+        yield f"{name:<{width}}{_state(name, data_root)}"
 
 
-def _state(findings: list[Finding]) -> str:
-    """Return whether a suite's data can be used, with the first reason why not."""
+def _state(name: str, data_root: Path | None) -> str:
+    """Return whether a suite's data can be used, with the first reason why not, or why it does not load."""
+    try:
+        findings = registry.load(registry.SUITES, name).findings(data_root)
+    except FlatqatError as error:
+        return f"broken: {first_line(error)}"
     fatal = [f"no data: {finding.what}" for finding in findings if finding.is_fatal]
     partial = [f"in part: {finding.what}" for finding in findings if finding.partial]
     return next(iter(fatal + partial), "data ok")

@@ -5,9 +5,11 @@ import sys
 import textwrap
 from contextlib import suppress
 from dataclasses import fields
+from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from flatqat import registry
+from flatqat.bench.plan.of_method import passes
 from flatqat.errors import UsageError, choose
 from flatqat.methods.base import Method
 from flatqat.methods.settings import ranges
@@ -26,7 +28,7 @@ def describe_method(name: str) -> str:
         f"{name} version {method.version}",
         f"starts    from {parent}",
         f"network   {'quantized' if method.quantizes else 'in full precision'}",
-        f"compute   {_passes(method)}",
+        f"compute   {_passes(name, method)}",
     ]
     settings = _settings(name, method.Config)
     return "\n".join([*lines, *settings, "", *_about(method)])
@@ -65,16 +67,18 @@ def describe_recipe(name: str, suite: Suite) -> str:
 
 def _settings(name: str, config: Any) -> list[str]:
     """Return a line for each setting of a method: its default, and what it may be."""
-    allowed, choices_of, defaults = ranges(config), _choices(config), config()
+    allowed, choices_of, hints, defaults = ranges(config), _choices(config), get_type_hints(config), config()
     lines = []
     for field in (field for field in fields(config) if field.init):
         choices = choices_of[field.name]
         among = allowed.get(field.name)
         limits = f"at least {among.low}" if among and among.high is None else ""
         limits = f"{among.low} to {among.high}" if among and among.high is not None else limits
+        value, hint = getattr(defaults, field.name), hints[field.name]
+        choices += ["true", "false"] if hint is bool else []
+        limits += ", or none" if limits and NoneType in get_args(hint) else ""
         note = ", ".join(choices) or limits
-        value = getattr(defaults, field.name)
-        default = "none" if value is None else value
+        default = str(value).lower() if value is None or isinstance(value, bool) else value
         lines.append(f"--set     {name}.{field.name}={default}" + (f"   ({note})" if note else ""))
     return lines
 
@@ -89,24 +93,24 @@ def _choices(config: Any) -> dict[str, list[str]]:
     }
 
 
-def _passes(method: Any) -> str:
+def _passes(name: str, method: Any) -> str:
     """Return what a step costs, and with which choices, each alone, it costs something else.
 
     A method that counts its passes by its settings may do so by numbers, too, which are not tried.
     """
     if not method.trains:
         return "no training step is needed"
-    usual = method.passes_with(method.Config())
+    usual = passes(name, method.Config())
     text = f"{usual} forward and backward pass{'es' * (usual > 1)} a step"
     own, plain = (inspect.getattr_static(each, "passes_with") for each in (method, Method))
     if own is plain:
         return text
     others = []
-    for name, choices in _choices(method.Config).items():
+    for setting, choices in _choices(method.Config).items():
         for choice in choices:
             with suppress(UsageError):  # a choice that needs another one
-                passes = method.passes_with(method.Config(**{name: choice}))
-                others += [f", {passes} with {name}={choice}"] if passes != usual else []
+                own_passes = passes(name, method.Config(**{setting: choice}))
+                others += [f", {own_passes} with {setting}={choice}"] if own_passes != usual else []
     return f"{text} at the defaults{''.join(others) or '; settings change that'}"
 
 

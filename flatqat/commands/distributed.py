@@ -10,11 +10,10 @@ from flatqat.bench.plan.request import Request
 from flatqat.bench.ranks.place import Place
 from flatqat.console.printable import printable
 from flatqat.errors import FlatqatError
+from flatqat.exit_codes import MISTAKE, OK
 
 if TYPE_CHECKING:
     from flatqat.bench.ranks.ranks import Ranks
-
-FAILED = 2
 
 
 @contextmanager
@@ -48,7 +47,7 @@ def follow(place: Place) -> int:
         follow_ranks(ranks)
     except FlatqatError as error:
         typer.echo(f"error: process {place.rank}: {printable(str(error))}", err=True)
-        return FAILED
+        return MISTAKE
     finally:
         ranks.close()
-    return 0
+    return OK

@@ -7,7 +7,6 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from flatqat.bench.gate.baseline import write_baseline
-from flatqat.bench.gate.reference import read_pack
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.bench.records.files import write_output
 from flatqat.bench.records.named import results_option
@@ -15,13 +14,13 @@ from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.revisions import with_revisions
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import VIEWS
-from flatqat.bench.report.choice import Choice
-from flatqat.bench.report.render import ALL, FORMATS, WHOLE, load, render, show
-from flatqat.commands.written import baseline_line, check_output, say_written
+from flatqat.bench.report.render import load, render, show
+from flatqat.commands.report_options import ReportOptions
+from flatqat.commands.written import baseline_line, say_written
 from flatqat.console.progress import progress_for, seconds
 from flatqat.console.terminal import plain_table, terminal
-from flatqat.errors import UsageError, choose, counted
+from flatqat.errors import counted
+from flatqat.exit_codes import INCOMPLETE, INTERRUPTED, MISTAKE, OK, WRONG
 from flatqat.spec import Record
 
 if TYPE_CHECKING:
@@ -30,16 +29,7 @@ if TYPE_CHECKING:
     from flatqat.bench.plan.jobs import Job, Plan
     from flatqat.bench.ranks.ranks import Ranks
 
-INTERRUPTED = 130
 FEW = 3
-COMPARED_WITH = "qat"
-COMPARING = ("study", "html")
-VIEWS_OF = {
-    "study": "a study has tables of its own",
-    "html": "the page has every view",
-    "hf": "this format always has ID and OOD",
-}
-BESIDE = tuple(form for form in FORMATS if form not in WHOLE)
 
 
 def execute(
@@ -55,7 +45,6 @@ def execute(
     """
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.run import run
-    from flatqat.bench.gate.check import INCOMPLETE
 
     request, errors = plan.request, terminal(stderr=True)
     session = Session.open(request, progress_for(errors))
@@ -73,7 +62,7 @@ def execute(
         count, _ = write_baseline(session.store, baseline, records)
         errors.print(baseline_line(baseline, count), markup=False, highlight=False, soft_wrap=True)
     complete = (r.status == "done" and not lacking_spaces(r.cell, r.flatness, request) for r in records)
-    return 0 if all(complete) else INCOMPLETE
+    return OK if all(complete) else INCOMPLETE
 
 
 def next_command(request: Request, records: Iterable[Record]) -> str:
@@ -96,7 +85,6 @@ def dry(plan: "Plan") -> int:
     from flatqat.bench.engine.estimate import estimate, time_steps
     from flatqat.bench.engine.preflight import dry_preflight
     from flatqat.bench.engine.troubles import Troubles
-    from flatqat.bench.gate.check import INCOMPLETE
     from flatqat.bench.sinks.named import check_sink
 
     console = terminal()
@@ -115,7 +103,7 @@ def dry(plan: "Plan") -> int:
         where = f"{session.device}{f', in {count} processes' * (count > 1)}"
         console.print(f"about {seconds(estimate(left, session, timed, count))} on {where}", highlight=False)
     fails = any((trouble := troubles.get(lack.job)) and trouble.status == "failed" for lack in todo)
-    return 2 if missing else INCOMPLETE if fails else 0
+    return MISTAKE if missing else INCOMPLETE if fails else OK
 
 
 def _state(job: "Job", todo: "Sequence[Lack]", troubles: "Troubles") -> str:
@@ -133,71 +121,39 @@ def _state(job: "Job", todo: "Sequence[Lack]", troubles: "Troubles") -> str:
     return f"{state:<10} {job.cell.label}{''.join(notes)}"
 
 
-def report(
-    results: Path,
-    suite: str | None,
-    form: str,
-    by: str,
-    output: Path | None,
-    against: str | None,
-    all_revisions: bool,
-    plot: str | None = None,
-    columns: tuple[str, ...] = (),
-    beside: Path | None = None,
-    choice: Choice = ALL,
-) -> None:
-    """Print or write the report, or a picture. Raises UsageError on an unknown format, view or picture."""
-    view, known = choose("value of --by", by, VIEWS), choose("format", form, FORMATS)
-    store, console = Store(results), terminal()
-    if beside is not None and (plot or view != "method"):
-        other = "--plot" if plot else "--by"
-        raise UsageError(f"--with: expected no {other} beside it, got both; leave one of them out")
-    if beside is not None and known not in BESIDE:
-        raise UsageError(f"--with: expected --format {', '.join(BESIDE)}, got {known}; choose one of these")
-    if known in VIEWS_OF and view != "method":
-        why = VIEWS_OF[known]
-        raise UsageError(f"--format {known}: expected no --by, got {view}; leave --by out: {why}")
-    if against is not None and known not in COMPARING:
-        wanted = " or ".join(COMPARING)
-        raise UsageError(f"--against: expected --format {wanted} beside it, got {known}; leave it out")
-    if beside is not None and choice.options:
-        raise UsageError(f"--with: expected all rows, got {choice.options}; leave one of them out")
-    check_output("--output", output, [beside] if beside else [])
-    stored = partial(load, store, suite, all_revisions=all_revisions, choice=choice)
-    pack = None if beside is None else read_pack(beside)
-    if plot is not None:
+def report(suite: str | None, options: ReportOptions) -> None:
+    """Print or write the report, or a picture. Raises UsageError on an unknown picture."""
+    store, form, output = Store(options.results), options.format, options.output
+    stored = partial(load, store, suite, all_revisions=options.all_revisions, choice=options.choice)
+    if options.plot is not None:
         from flatqat.bench.report.pictures import check_picture, write_picture
 
-        if (view, known, columns) != ("method", "table", ()):
-            given = "expected neither --by, --format nor --columns with a picture"
-            raise UsageError(f"--plot {plot}: {given}; leave them out")
-        path = check_picture(plot, output)
-        write_picture(plot, stored(), store, path)
-        say_written(path)
+        output = check_picture(options.plot, output)
+        write_picture(options.plot, stored(), store, output)
+        say_written(output)
         return
-    if columns and known in WHOLE:
-        raise UsageError(f"--columns: expected a format of tables alone, got --format {known}; leave one out")
+    pack = options.pack()
     text = partial(
         render,
         store,
         suite,
-        view=view,
-        against=against or COMPARED_WITH,
-        columns=columns,
-        all_revisions=all_revisions,
-        choice=choice,
+        view=options.view,
+        against=options.compared_with,
+        columns=options.columns,
+        all_revisions=options.all_revisions,
+        choice=options.choice,
         pack=pack,
     )
-    if output is not None and known == "study":
+    if output is None and form == "table":
+        show(stored(), store, options.view, terminal(), options.columns, pack)
+    elif output is None:
+        terminal().file.write(text(form=form))
+    elif form == "study":
         from flatqat.bench.study.page import write_study
 
-        write_study(stored(), store, against or COMPARED_WITH, output)
-    elif output is not None:
-        write_output(output, text(form="md" if known == "table" else known).encode())
-    elif known == "table":
-        show(stored(), store, view, console, columns, pack)
+        write_study(stored(), store, options.compared_with, output)
     else:
-        console.file.write(text(form=known))
+        write_output(output, text(form="md" if form == "table" else form).encode())
     if output is not None:
         say_written(output)
 
@@ -206,7 +162,6 @@ def check_figures(models: tuple[str, ...], request: Request) -> int:
     """Print published figures and those measured here; 0, 1 if one is off, 3 if none could be checked."""
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.canary import canary, figures
-    from flatqat.bench.gate.check import INCOMPLETE, OK, REGRESSED
     from flatqat.data.images.data_root import data_root
     from flatqat.models.checkpoint import file_of
 
@@ -232,7 +187,7 @@ def check_figures(models: tuple[str, ...], request: Request) -> int:
     verdicts = [c.verdict for c in checks]
     counts = (f"{verdicts.count(v)} {v}" for v in ("ok", "OFF", "not checked"))
     console.print(", ".join(counts), highlight=False)
-    return REGRESSED if "OFF" in verdicts else OK if "ok" in verdicts else INCOMPLETE
+    return WRONG if "OFF" in verdicts else OK if "ok" in verdicts else INCOMPLETE
 
 
 def _some(names: Iterable[str]) -> str:

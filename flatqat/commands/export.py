@@ -48,7 +48,7 @@ def write(
     from flatqat.commands.written import check_output
 
     options = ExportOptions(file=output, form=form, fold_batchnorm=fold_batchnorm)
-    check_output("--output", output, plugin or ())
+    check_output("--output", output, results, plugin or ())
     add_plugins(plugin)
     for line in export_cell(cell, results, data_root, options, models=split(model)):
         typer.echo(line)

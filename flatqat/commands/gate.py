@@ -29,7 +29,7 @@ def baseline(
     from flatqat.commands.written import baseline_line, check_output
     from flatqat.console.printable import printable
 
-    check_output("--output", output)
+    check_output("--output", output, results)
     store = Store(results)
     count, others = write_baseline(store, output)
     typer.echo(baseline_line(output, count))
@@ -48,7 +48,9 @@ def check(
     ],
     results: Results = Path("results"),
     max_drop: Annotated[float, option("POINTS", "Tolerated drop, in points of top-1 or mIoU.", min=0)] = 0.5,
-    p: Annotated[float, option("P", "Significance level, after Holm's correction.", min=0, max=1)] = 0.01,
+    p: Annotated[
+        float, option("P", "Significance level after Holm's correction, above 0 and below 1.")
+    ] = 0.01,
     retraining_sd: Annotated[
         float,
         option("POINTS", "Standard deviation of a retraining, where both sides have a single seed.", min=0),
@@ -97,7 +99,7 @@ def check(
     known = check_form(form, output)
     if not 0 < p < 1:
         raise UsageError(f"--p: expected a number above 0 and below 1, such as 0.01, got {p:g}")
-    check_output("--output", output, [baseline])
+    check_output("--output", output, results, [baseline])
     if evaluation_only:
         refuse(context, ("retraining_sd",), "expected no --evaluation-only, which tests over images alone")
     if output is None and known in ("json", "junit"):

@@ -40,7 +40,8 @@ def flatness(
         int | None,
         option(
             "N",
-            "Training images to measure on, in whole parts of 256 (fewer if large).  [default: the recipe's]",
+            "Training images to measure on, in whole batches of 256 (or fewer large ones).  [default: the "
+            "recipe's]",
             min=1,
         ),
     ] = None,
@@ -85,7 +86,7 @@ def flatness(
         device=device,
         threads=threads,
     )
-    check_output("--landscape", landscape, plugin or ())
+    check_output("--landscape", landscape, results, plugin or ())
     typer.echo(flatness_of_cell(cell, results, data_root, options))
 
 
@@ -115,8 +116,10 @@ def gallery(
     """
     from flatqat.bench.gallery.predictions import gallery
     from flatqat.bench.records.files import check_may_write
+    from flatqat.commands.written import check_apart
 
     add_plugins(plugin)
+    check_apart("--output", output, results)
     check_may_write(output, "--output")
     page = gallery(
         cells,

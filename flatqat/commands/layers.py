@@ -9,11 +9,11 @@ from flatqat.console.terminal import plain_table, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table as RichTable
+    from rich.table import Table
 
-    from flatqat.bench.sensitivity.differences import Agreement, Table
-    from flatqat.bench.sensitivity.measure import Sweep
-    from flatqat.bench.sensitivity.run import Checked, Found
+    from flatqat.bench.sensitivity.differences import LayerChanges, RankAgreement
+    from flatqat.bench.sensitivity.measure import LayerSweep
+    from flatqat.bench.sensitivity.run import CheckedProposal, Found
     from flatqat.metrics.estimate import Estimate
 
 WIDTH = 80
@@ -29,7 +29,7 @@ def show(found: "Found") -> None:
         console.width = min(console.width, WIDTH)
 
     def say(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, highlight=False)
+        console.print(text, style=style)
 
     for sweep, (table, agreed) in found.sweeps.items():
         say(f"{found.opened.record.cell.label}: {_what(found, sweep)}", "bold")
@@ -45,14 +45,14 @@ def show(found: "Found") -> None:
             say(_verdict(found.checked))
 
 
-def _what(found: "Found", sweep: "Sweep") -> str:
+def _what(found: "Found", sweep: "LayerSweep") -> str:
     part = {"both": "", "acts": " (activations only)", "weights": " (weights only)"}[sweep.form.what]
     if sweep.mode == "one":
         return f"one layer at {found.bits} bits{part}, compared with the cell as it is"
     return f"all layers at {found.bits} bits{part}, compared with all but one"
 
 
-def _print_layers(found: "Found", table: "Table", console: "Console") -> None:
+def _print_layers(found: "Found", table: "LayerChanges", console: "Console") -> None:
     from flatqat.bench.sensitivity.as_data import cost_of
     from flatqat.bench.sensitivity.differences import ID, OOD
 
@@ -67,7 +67,7 @@ def _print_layers(found: "Found", table: "Table", console: "Console") -> None:
         each = (_marked(table.deltas[family][place]) for family in families)
         rows.append((unit, _share(cost_of(found, unit).macs / total), *both, *each))
 
-    def table_of(kept: Sequence[int]) -> "RichTable":
+    def table_of(kept: Sequence[int]) -> "Table":
         shown = plain_table(*(columns[at] for at in kept), left=("layer",), wrapped=("layer",))
         shown.padding = 0
         for row in rows:
@@ -90,7 +90,7 @@ def _marked(one: "Estimate") -> str:
     return f"{rounded(one.value, '+.1f')}{'*' if one.low > 0 or one.high < 0 else ' '}"
 
 
-def _notes(found: "Found", sweep: "Sweep", table: "Table") -> list[str]:
+def _notes(found: "Found", sweep: "LayerSweep", table: "LayerChanges") -> list[str]:
     from flatqat.bench.sensitivity.differences import ID, OOD
     from flatqat.metrics.holm import holm
     from flatqat.metrics.metric import METRICS
@@ -115,7 +115,7 @@ def _notes(found: "Found", sweep: "Sweep", table: "Table") -> list[str]:
     ]
 
 
-def _agreement(agreed: "Agreement | None") -> list[str]:
+def _agreement(agreed: "RankAgreement | None") -> list[str]:
     from flatqat.bench.sensitivity.differences import interval
 
     if agreed is None:
@@ -129,7 +129,7 @@ def _agreement(agreed: "Agreement | None") -> list[str]:
     ]
 
 
-def _proposal(found: "Found", checked: "Checked") -> list[str]:
+def _proposal(found: "Found", checked: "CheckedProposal") -> list[str]:
     proposal, unit = checked.proposal, BUDGETS[checked.budget.kind]
     chosen = ", ".join(f"{s.name} ({len(s.data)})" for s in checked.choosing)
     own = f" --layer-bits {proposal.spec.layer_bits_text}" if proposal.spec.layer_bits else ""
@@ -147,7 +147,7 @@ def _proposal(found: "Found", checked: "Checked") -> list[str]:
     ]
 
 
-def _check(found: "Checked") -> "RichTable":
+def _check(found: "CheckedProposal") -> "Table":
     from flatqat.bench.sensitivity.differences import ID
 
     against, beside = found.against_reference, found.against_uniform
@@ -161,7 +161,7 @@ def _check(found: "Checked") -> "RichTable":
     return shown
 
 
-def _verdict(checked: "Checked") -> str:
+def _verdict(checked: "CheckedProposal") -> str:
     from flatqat.bench.sensitivity.differences import OOD
 
     assert checked.against_uniform is not None

@@ -18,7 +18,9 @@ PerDevice = Annotated[
     option("N", "Processes on each of --devices, or on each GPU of --ray.  [default: 1]", min=1, max=64),
 ]
 Workers = Annotated[int, option("N", "Image-decoding threads; 0 decodes in the main thread.", min=0, max=256)]
-Limit = Annotated[int | None, option("N", "Score at most N images per shift.  [default: all]", min=2)]
+Limit = Annotated[
+    int | None, option("N", "Score at most N images of each set, ID among them.  [default: all]", min=2)
+]
 Plugin = Annotated[
     list[Path] | None,
     option("FILE", "Python file that exports a plugin; may be repeated.", callback=input_file),

@@ -42,7 +42,7 @@ def sensitivity(
     ] = None,
     shift: Annotated[
         Names,
-        option("NAMES", "Shifts, or patterns such as 'fog/*'.  [default: one of severity 3 per family]"),
+        option("NAMES", "Shifts, or patterns such as 'fog/*'.  [default: the severity nearest 3 of each]"),
     ] = None,
     limit: Annotated[
         int, option("N", "Images per shift, and in total of those that choose bits.", min=4)
@@ -125,7 +125,7 @@ def sensitivity(
 
     if plot:
         check_suffix("--plot", plot)
-    check_output("--plot", plot, plugin or ())
+    check_output("--plot", plot, results, plugin or ())
     chosen, errors = choose_device(device), terminal(stderr=True)
     prepare(chosen, threads)
     check_may_write(results / "sensitivity")

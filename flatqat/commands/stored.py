@@ -1,7 +1,6 @@
 """What `flatqat results list`, `show` and `rm` print of stored cells."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,8 +144,7 @@ def _print_numbers(record: Record) -> None:
     print_uncut(table, console)
     for found in (record.deployed, *record.elsewhere.values()):
         if found is not None:
-            of = replace(record, deployed=found)
-            for line in (verdict(of), *notes(of), *latency_lines(found.latency)):
+            for line in (verdict(record, found), *notes(record, found), *latency_lines(found.latency)):
                 _say(f"{found.file}: {line}", console)
     for title, part in (
         ("method", dict(protocol.method)),

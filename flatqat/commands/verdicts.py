@@ -63,7 +63,7 @@ def show_check(checked: Checked, rules: Rules, only_changed: bool) -> None:
     console = terminal()
 
     def say(text: str, style: str | None = None) -> None:
-        console.print(printable(text), style=style, markup=False, highlight=False)
+        console.print(printable(text), style=style)
 
     if checked.title:
         say(checked.title, "bold")

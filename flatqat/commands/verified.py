@@ -32,16 +32,16 @@ class Least:
     plain: float | None = None
     optimized: float | None = None
 
-    def failing(self, record: Record) -> list[str]:
+    def failing(self, found: Deployment) -> list[str]:
         """Return the names of the runs in which fewer agree."""
-        found, wanted = _deployed(record), asdict(self)
+        wanted = asdict(self)
         agreements = {"plain": found.plain.all.agreement, "optimized": found.optimized.all.agreement}
         return [name for name, share in agreements.items() if share < (wanted[name] or 0)]
 
-    def verdict(self, record: Record) -> str:
+    def verdict(self, found: Deployment) -> str:
         """Return what was demanded and whether it holds, behind the verdict; empty if nothing was."""
         said = ((self.plain, "plain", ""), (self.optimized, "optimized", " with the graph optimized"))
-        failing = self.failing(record)
+        failing = self.failing(found)
         return "".join(
             f"; at least {least:g}%{where} demanded" + ": FAILED" * (name in failing)
             for least, name, where in said
@@ -54,11 +54,11 @@ ANY = Least()
 
 def show_verified(record: Record, least: Least = ANY) -> None:
     """Print the outcome of verifying a record's file; the verdict stands last."""
-    console, found = terminal(), _deployed(record)
+    console, found = terminal(), deployed(record)
 
     def say(text: str, style: str | None = None, *, one_line: bool = False) -> None:
         as_it_is = one_line and not console.is_terminal  # for programs, which look at the last line
-        console.print(printable(text), style=style, markup=False, highlight=False, soft_wrap=as_it_is)
+        console.print(printable(text), style=style, soft_wrap=as_it_is)
 
     say(f"{record.cell.label} of {record.cell.suite} · {found.file}", "bold")
     for title, run in (("graph optimization off", found.plain), ("graph optimization on", found.optimized)):
@@ -69,27 +69,27 @@ def show_verified(record: Record, least: Least = ANY) -> None:
         say(line)
     title = METRICS[record.protocol.metric].title
     say(f"{LOGITS} cell, file: {title} in percent, of families the mean over shifts.", "dim")
-    for line in (*notes(record), *latency_lines(found.latency)):
+    for line in (*notes(record, found), *latency_lines(found.latency)):
         say(line)
-    style = "bold red" if least.failing(record) else None
-    say(f"{verdict(record)}{least.verdict(record)}", style, one_line=True)
+    style = "bold red" if least.failing(found) else None
+    say(f"{verdict(record, found)}{least.verdict(found)}", style, one_line=True)
 
 
 def as_json(record: Record, least: Least = ANY) -> str:
     """Return the outcome of verifying a record's file as JSON."""
+    found = deployed(record)
     gate = {
         "min_agreement": least.plain,
         "min_agreement_optimized": least.optimized,
-        "passed": not least.failing(record),
+        "passed": not least.failing(found),
     }
     cell = {"cell": record.cell.id, "label": record.cell.label, "suite": record.cell.suite}
-    fields = {**cell, "metric": record.protocol.metric, **gate, **to_plain(_deployed(record))}
+    fields = {**cell, "metric": record.protocol.metric, **gate, **to_plain(found)}
     return json.dumps(fields, indent=2, allow_nan=False) + "\n"
 
 
-def verdict(record: Record) -> str:
+def verdict(record: Record, found: Deployment) -> str:
     """Return in one line how often the file predicts what the cell predicts."""
-    found = _deployed(record)
     every, optimized = found.plain.all, found.optimized.all
     unit = "pixels" if record.protocol.metric == "miou" else "predictions"
     runtime = f"{found.runtime} {found.packages.get(found.runtime)}"
@@ -112,10 +112,9 @@ def _in_float64(found: Deployment) -> str:
     return "; float64 agrees" + ", so this is rounding" * (found.plain.all.agreement < 100)
 
 
-def notes(record: Record) -> list[str]:
+def notes(record: Record, found: Deployment) -> list[str]:
     """Return what else to know of the comparison."""
-    found, shifts = _deployed(record), len(_deployed(record).plain.shifts)
-    lines = []
+    shifts, lines = len(found.plain.shifts), []
     if found.limit != record.cell.limit:
         lines.append(f"on {found.limit} images a set, fewer than the cell was scored on")
     elif found.moved:
@@ -214,6 +213,7 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
-def _deployed(record: Record) -> Deployment:
+def deployed(record: Record) -> Deployment:
+    """Return what verifying found, of a record that was verified."""
     assert record.deployed is not None
     return record.deployed

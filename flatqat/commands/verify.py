@@ -7,6 +7,7 @@ import typer
 
 from flatqat.commands.of_results import CellName, DataRoot, OwnModel, Plugin, Results, Threads, Workers
 from flatqat.commands.options import DEFAULT_WORKERS, add_plugins, argument, flag, option, split
+from flatqat.exit_codes import OK, WRONG
 
 
 def verify(
@@ -44,7 +45,7 @@ def verify(
     data_root: DataRoot = None,
     limit: Annotated[
         int | None,
-        option("N", "Score at most N images per shift.  [default: as many as the cell]", min=2),
+        option("N", "Score at most N images of each set.  [default: as many as the cell]", min=2),
     ] = None,
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,
@@ -71,7 +72,7 @@ def verify(
       flatqat export verify tiny-qat-4-s0 tiny.onnx --runtime openvino --latency
     """
     from flatqat.bench.deploy.verify import VerifyOptions, verify_cell
-    from flatqat.commands.verified import FORMATS, Least, as_json, show_verified
+    from flatqat.commands.verified import FORMATS, Least, as_json, deployed, show_verified
     from flatqat.console.progress import progress_for
     from flatqat.console.terminal import terminal
     from flatqat.errors import choose
@@ -95,4 +96,4 @@ def verify(
         typer.echo(as_json(record, least), nl=False)
     else:
         show_verified(record, least)
-    raise typer.Exit(1 if least.failing(record) else 0)
+    raise typer.Exit(WRONG if least.failing(deployed(record)) else OK)

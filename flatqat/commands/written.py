@@ -8,25 +8,34 @@ from flatqat.bench.records.files import is_special, unwritable
 from flatqat.console.terminal import terminal
 from flatqat.errors import UsageError, counted
 
+OWN_FOLDERS = ("records", "weights", "data", "pictures", "sensitivity", ".work")
+"""The folders of a results folder, in which only the store writes."""
+
 
 def baseline_line(path: Path, count: int) -> str:
     """Return what to say of a baseline that was written: `main.json: 9 cells`."""
     return f"{path}: {counted(count, 'cell')}"
 
 
-def check_later(name: str, path: Path | None, inputs: Iterable[Path], *, dry_run: bool) -> None:
+def check_later(
+    name: str, path: Path | None, results: Path, inputs: Iterable[Path], *, dry_run: bool
+) -> None:
     """Raise UsageError on a file that cannot be written, or will not be, at the end of a run."""
     if path is None:
         return
     if dry_run:
         raise UsageError(f"{name}: expected none with --dry-run, which writes nothing, got {path}")
-    check_output(name, path, inputs)
+    check_output(name, path, results, inputs)
 
 
-def check_output(name: str, path: Path | None, inputs: Iterable[Path] = ()) -> None:
-    """Raise UsageError on a file that cannot be written or is an input, before anything is computed."""
+def check_output(name: str, path: Path | None, results: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raise UsageError on a file that cannot be written, is an input or is among those of a results folder.
+
+    That is before anything is computed.
+    """
     if path is None:
         return
+    check_apart(name, path, results)
     real = Path(os.path.realpath(path))
     if real.is_dir():
         raise UsageError(f"{name}: expected a file to write, got a folder: {path}")
@@ -39,8 +48,16 @@ def check_output(name: str, path: Path | None, inputs: Iterable[Path] = ()) -> N
         raise UsageError(f"{name}: expected a file that can be written, got {path}: {reason}; choose another")
 
 
+def check_apart(name: str, path: Path, results: Path) -> None:
+    """Raise UsageError if a file or folder to write lies where a results folder has files of its own."""
+    places = [Path(os.path.realpath(path)), Path(os.path.realpath(path.parent), path.name)]
+    for folder in (results / own for own in OWN_FOLDERS):
+        if any(place.is_relative_to(os.path.realpath(folder)) for place in places):
+            expected = f"expected a place outside {folder}, which is for stored results"
+            raise UsageError(f"{name}: {expected}, got {path}; choose another")
+
+
 def say_written(path: Path) -> None:
     """Print where a file is, on stderr; nothing of a pipe or a device."""
     if not is_special(path):
-        console = terminal(stderr=True)
-        console.print(f"written to {path}", style="dim", markup=False, highlight=False, soft_wrap=True)
+        terminal(stderr=True).print(f"written to {path}", style="dim", soft_wrap=True)

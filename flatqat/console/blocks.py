@@ -1,4 +1,4 @@
-"""How a table that is too wide leaves out columns, is split into blocks, and its long names into lines."""
+"""How a table that is too wide loses columns or is split into blocks, and how long names are wrapped."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,10 +13,10 @@ def fitting(
     needed: Callable[[Sequence[int]], int],
     width: int,
 ) -> list[int]:
-    """Return the columns that stay where a table is to fit a width.
+    """Return the columns that are kept so that a table fits a width.
 
-    Those that are `dispensable` are left out in this order, names of one entry together, for as long as the
-    columns that stay `needed` more than that.
+    Those that are `dispensable` are left out in this order, names of one entry together, while the columns
+    that are left need more than that (`needed`).
     """
     kept = list(range(len(header)))
     for names in dispensable:

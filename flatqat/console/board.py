@@ -1,4 +1,4 @@
-"""What is known of the cells of a run: where each is, as the engine says it."""
+"""The states of the cells of a run, as the engine reports them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,13 +20,13 @@ class Row:
     """A cell that is shown, and what was stored of it before the run.
 
     Attributes:
-        key: What it is called in all that is said of it.
+        key: What identifies it in reports.
         title: Its name in lines.
         labels: Its suite, model, method and bits, for tables.
         seed: Its seed.
         metric: The title of its metric.
         scored: False for a cell that is trained only because others start from it.
-        state: Where it is at the beginning.
+        state: Its state at the beginning.
         scores: Its scores, if it is done.
     """
 
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """What a task does to cells, by their keys; `counted` if its steps are worth naming one by one."""
+    """What a task does to cells, by their keys; if `counted`, its steps are shown as numbers, not percent."""
 
     what: str
     keys: tuple[str, ...]
@@ -66,7 +66,7 @@ class Activity:
 
 @dataclass(slots=True)
 class Place:
-    """Where a cell is; `changed` grows with every change on the board."""
+    """The state of a cell; `changed` grows with every change on the board."""
 
     row: Row
     state: State
@@ -82,7 +82,7 @@ class Place:
     @property
     def activity(self) -> str:
         """What is done to it now, or an empty text."""
-        return "".join(map(str, self.activities[-1:]))  # another thread may just end it
+        return "".join(map(str, self.activities[-1:]))  # another thread may end it meanwhile
 
 
 class Board:
@@ -98,7 +98,7 @@ class Board:
         return list(self._places.values())
 
     def move(self, key: str, state: State, scores: Pair) -> Place | None:
-        """Move a cell on and return its place; None if it is not on the board, or as far already.
+        """Advance a cell and return its place; None if it is not on the board, or has got as far already.
 
         Scores that are known replace others in any case, until the cell is over.
         """

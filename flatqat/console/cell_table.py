@@ -21,7 +21,7 @@ STATE, STATE_OF_SEVERAL = 15, 20
 def cell_lines(board: Board, width: int, height: int) -> list[Line]:
     """Return a table of at most `height` lines of at most `width` characters; the last one counts the cells.
 
-    Where cells are too many there is a line for each method and bits; where those are, for the most recent.
+    Too many cells get a line for each method and bits; if these are too many, only the most recent have one.
     """
     places, room = board.places, height - 2
     single = [[place] for place in places]
@@ -74,7 +74,7 @@ def _table(rows: Sequence[list[Place]], places: Sequence[Place], width: int, *, 
 
 
 def _state(row: Sequence[Place]) -> str:
-    """Return where a cell is; of several how many are over and what happens to another, or the furthest."""
+    """Return the state of a cell; of several how many are over, and an activity or the furthest state."""
     activity = next(filter(None, (place.activity for place in row)), "")
     if len(row) == 1:
         return activity or row[0].state
@@ -87,7 +87,7 @@ def _state(row: Sequence[Place]) -> str:
 
 
 def _troubles(places: Sequence[Place]) -> list[str]:
-    """Return how many are in each kind of trouble, if any are."""
+    """Return how many have failed and how many were skipped, if any."""
     counts = {state: sum(place.state == state for place in places) for state in TROUBLES}
     return [f"{count} {state}" for state, count in counts.items() if count]
 

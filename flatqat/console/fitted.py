@@ -19,7 +19,7 @@ def print_fitting(
     table_of: Callable[[Sequence[int]], "Table"],
     console: "Console",
 ) -> None:
-    """Print a table, without those `dispensable` columns that a terminal has no room for, which are named.
+    """Print a table; `dispensable` columns that a terminal has no room for are left out, and named below it.
 
     `table_of` returns the table of some of the columns, given by their places.
     """
@@ -38,7 +38,7 @@ def print_fitting(
 
 
 def room_on(console: "Console") -> int:
-    """Return how many characters a table may take: what is in a pipe is for programs, which need all."""
+    """Return the greatest width of a table: without a limit in a pipe, where programs need all columns."""
     return console.width if console.is_terminal else UNBOUND
 
 
@@ -49,7 +49,7 @@ def say_left_out(names: Sequence[str], console: "Console") -> None:
 
 
 def _too_much(table: "Table", console: "Console") -> list[int]:
-    """Return for each column by how many characters it can give way."""
+    """Return for each column by how many characters it can shrink."""
     from rich.measure import measure_renderables
 
     unbound = console.options.update(width=UNBOUND)

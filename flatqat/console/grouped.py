@@ -1,4 +1,4 @@
-"""A table whose rows come in groups: the name of a group stands once, and goes on beside its rows."""
+"""A table whose rows come in groups: the name of a group is printed once, wrapped beside its rows."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -27,9 +27,9 @@ def print_grouped(
 ) -> None:
     """Print a table of texts whose first column has the names of the groups and whose second labels of rows.
 
-    Both go over lines where that is needed. If it is not enough, a terminal goes without those `dispensable`
-    columns that it has no room for, which are named, and at last intervals go below their values. Each row
-    may have a style.
+    Both are wrapped where needed. If that is not enough, `dispensable` columns that a terminal has no room
+    for are left out, and named below the table, and at last intervals go below their values. Each row may
+    have a style.
     """
     texts = [*zip(columns, *([*map(printable, row[:2]), *row[2:]] for row in rows), strict=True)]
     least = [_width(folded(text, LEAST_WIDTH) for text in column) for column in texts[:2]]

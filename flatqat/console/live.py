@@ -42,7 +42,7 @@ class LiveProgress(Progress):
 
     @contextmanager
     def task(self, description: str, total: int, doing: Doing | None = None) -> Iterator[Advance]:
-        """Show a bar, beside those of other tasks, and in its place the time that it took at the end."""
+        """Show a bar below those of other tasks, and at the end the time it took in its place."""
         start = monotonic()
         bar = self.bars.add_task(escape(description), total=total)
         self.bars.start()
@@ -76,11 +76,11 @@ class LiveProgress(Progress):
             self.board.move(key, state, scores)
 
     def say(self, text: str) -> None:
-        """Print one line above all that."""
-        self.console.print(text, style="dim", markup=False, highlight=False)
+        """Print one line above the display."""
+        self.console.print(text, style="dim")
 
     def table(self, bars: int) -> Text:
-        """Return the table as it is now, in what `bars` leave of the terminal."""
+        """Return the table as it is now, in the lines of the terminal that `bars` leave."""
         board, size = self.board, self.console.size
         lines = cell_lines(board, size.width, size.height - bars - LINES_OF_TALK) if board else []
         return Text("\n", no_wrap=True, overflow="crop").join(Text(*line) for line in lines)

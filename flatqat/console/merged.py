@@ -28,7 +28,7 @@ class Merged(Progress):
 
     @contextmanager
     def task(self, description: str, total: int, doing: Doing | None = None) -> Iterator[Advance]:
-        """Count steps of the task with this description, which ends when the last one that is at it ends."""
+        """Count steps of the task with this description, which ends when its last user ends."""
         name = description, doing
         with self._lock:
             if name not in self._tasks:
@@ -46,17 +46,17 @@ class Merged(Progress):
 
     @contextmanager
     def cells(self, rows: Sequence[Row]) -> Iterator[None]:
-        """Show the cells that all are at."""
+        """Show the cells that all processes work on."""
         with self._shown.cells(rows):
             yield
 
     def cell(self, key: str, state: State, scores: Pair = UNKNOWN) -> None:
-        """Show how far a cell is now, whoever says it."""
+        """Show how far a cell is now, whichever process reports it."""
         with self._lock:
             self._shown.cell(key, state, scores)
 
     def say(self, text: str) -> None:
-        """Print a line that was not printed yet; the time that is left does not make it another one."""
+        """Print a line unless it was printed before, even with another time left."""
         with self._lock:
             line = text.partition(", about ")[0]
             if line not in self._said:
@@ -69,7 +69,7 @@ class Merged(Progress):
 
 
 class _Task:
-    """A task that is shown, and how many are at it."""
+    """A task that is shown, and how many use it."""
 
     def __init__(self, shown: Progress, description: str, total: int, doing: Doing | None) -> None:
         self.users, self.stack = 0, ExitStack()
@@ -103,7 +103,7 @@ class Sent(Progress):
 
 
 class Receiver:
-    """Shows the events of one process; what is still at work at the end has failed."""
+    """Shows the events of one process; tasks that have not ended when it does have failed."""
 
     def __init__(self, shown: Progress) -> None:
         self._shown = shown

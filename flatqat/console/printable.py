@@ -3,11 +3,11 @@
 import re
 
 COMMAND = re.compile(r"::(?=[\w-]+[^:]*::)|##(?=\[)")
-"""How a line of a CI log begins that is a command to the service: `::error file=x::text`, `##[error]text`."""
+"""What begins a line that a CI service takes as a command: `::error file=x::text`, `##[error]text`."""
 
 
 def printable(text: str) -> str:
-    """Return text on one line that steers neither a terminal nor a CI service, as it would unchanged."""
+    """Return text as one line that neither a terminal nor a CI service takes as a command."""
     shown = "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
     return COMMAND.sub(lambda match: " ".join(match[0]), shown)
 

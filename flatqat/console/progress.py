@@ -120,7 +120,7 @@ def progress_for(console: Any) -> Progress:
         from flatqat.console.live import LiveProgress
 
         return LiveProgress(console)
-    return PlainProgress(lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True))
+    return PlainProgress(lambda text: console.print(text, soft_wrap=True))
 
 
 def seconds(value: float) -> str:

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-CLOSED_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
-CANNOT_WRITE = 2
+from flatqat.exit_codes import CLOSED_PIPE, MISTAKE
 
 
 class Output:
@@ -49,7 +48,7 @@ class Output:
             raise SystemExit(CLOSED_PIPE)
         if self._ends:
             sys.stderr.write(f"error: cannot write to standard output: {error.strerror or error}\n")
-            raise SystemExit(CANNOT_WRITE)
+            raise SystemExit(MISTAKE)
 
 
 @contextmanager
@@ -70,7 +69,7 @@ def safe_streams() -> Iterator[None]:
 
 
 def _open(stream: Any, number: int) -> Any:
-    """Return a stream that shows signs which its encoding lacks as ?, or a sink that takes its number."""
+    """Return a stream that writes ? for what its encoding lacks, or a sink in place of a closed stream."""
     if stream is None:
         sink = os.open(os.devnull, os.O_WRONLY)
         if sink != number:

@@ -45,7 +45,7 @@ def _is_terminal(stream: Any) -> bool:
 
 @contextmanager
 def at_least(console: "Console", width: int) -> Iterator[None]:
-    """Let a console print lines of this width, however few characters it has."""
+    """Widen a console to at least `width` columns within the context."""
     before = console.width
     console.width = max(before, width)
     try:
@@ -55,7 +55,7 @@ def at_least(console: "Console", width: int) -> Iterator[None]:
 
 
 def print_uncut(table: "Table", console: "Console") -> None:
-    """Print a table and cut none of its texts: only columns that wrap give way where it is too wide."""
+    """Print a table without cutting texts: if it is too wide, only columns that wrap shrink."""
     from rich.measure import measure_renderables
 
     unbound = console.options.update(width=UNBOUND)

@@ -15,8 +15,8 @@ from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
 from torch import Tensor
 
 from flatqat.export.graph import layer_of, readers_of
-from flatqat.export.network import DOMAIN, Network
-from flatqat.export.read import Codes
+from flatqat.export.network import DOMAIN, QuantizedNetwork
+from flatqat.export.read import QuantizedWeight
 from flatqat.export.storage import weight_type
 
 AXES = {"Conv": 0, "ConvTranspose": 1, "Gemm": 0}
@@ -27,12 +27,12 @@ BATCHNORM = "BatchNormalization"
 class Folded:
     """The network with folded weights, how many BatchNorms were folded, and why others were kept."""
 
-    network: Network
+    network: QuantizedNetwork
     count: int
     kept: list[str]
 
 
-def fold_batchnorm_(model: ModelProto, network: Network) -> Folded:
+def fold_batchnorm_(model: ModelProto, network: QuantizedNetwork) -> Folded:
     """Fold every BatchNorm behind a quantized layer, in place, in a graph with marks."""
     graph = model.graph
     weights, kept, count = dict(network.weights), [], 0
@@ -87,7 +87,7 @@ class _Lookup:
         return layer if own and known and plain else None, name
 
 
-def _scaled(weight: Codes, factor: Tensor, layer: NodeProto) -> Codes | str:
+def _scaled(weight: QuantizedWeight, factor: Tensor, layer: NodeProto) -> QuantizedWeight | str:
     """Return a weight whose levels are multiplied by a factor for each channel, or why that cannot be."""
     grid, codes, axis = weight.grid, weight.codes, AXES[layer.op_type]
     if axis == 1 and _attribute(layer, "group", 1) > 1:
@@ -105,10 +105,12 @@ def _scaled(weight: Codes, factor: Tensor, layer: NodeProto) -> Codes | str:
         low, high = min(grid.low, int(codes.min())), max(grid.high, int(codes.max()))
         if low < kind.low or high > kind.high:
             return f"a negative factor, and {kind.name} has no code of the other sign"
-        return Codes(grid=replace(grid, low=low, high=high), codes=codes)
+        return QuantizedWeight(grid=replace(grid, low=low, high=high), codes=codes)
     ends = grid.low + grid.high
     offset = grid.offset.double() * factor - scale * ends * (factor < 0)
-    return Codes(grid=replace(grid, offset=offset.float()), codes=torch.where(flipped, ends - codes, codes))
+    return QuantizedWeight(
+        grid=replace(grid, offset=offset.float()), codes=torch.where(flipped, ends - codes, codes)
+    )
 
 
 def _read(tensor: Any) -> Tensor:

@@ -18,14 +18,14 @@ import torch
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from flatqat.export.grids import Grid
-from flatqat.export.network import Network, floating
+from flatqat.export.grids import ExportedGrid
+from flatqat.export.network import QuantizedNetwork, floating
 from flatqat.export.packing import pack
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
-def as_codes(net: nn.Module, network: Network, metadata: Mapping[str, str]) -> bytes:
+def as_codes(net: nn.Module, network: QuantizedNetwork, metadata: Mapping[str, str]) -> bytes:
     """Return the bytes of a file with the codes of all weights, all grids, and what is in floating point."""
     arrays: Arrays = {name: _array(tensor) for name, tensor in floating(net).items()}
     for layer, weight in network.weights.items():
@@ -38,7 +38,7 @@ def as_codes(net: nn.Module, network: Network, metadata: Mapping[str, str]) -> b
     return data
 
 
-def _grid(prefix: str, grid: Grid) -> Arrays:
+def _grid(prefix: str, grid: ExportedGrid) -> Arrays:
     parts = {
         "scale": grid.scale,
         "offset": grid.offset,

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from flatqat.export.grids import Grid
-from flatqat.export.network import Network
+from flatqat.export.grids import ExportedGrid
+from flatqat.export.network import QuantizedNetwork
 
 Described = dict[str, Any]
 
 
-def described(network: Network) -> dict[str, Described]:
+def described(network: QuantizedNetwork) -> dict[str, Described]:
     """Return by layer the grids of its weight and its input; null where a tensor is in floating point.
 
     A weight that several layers share names the layer `of` which it is stored.
@@ -24,7 +24,7 @@ def described(network: Network) -> dict[str, Described]:
     return layers
 
 
-def of_grid(grid: Grid) -> Described:
+def of_grid(grid: ExportedGrid) -> Described:
     """Return bits, codes and the kind of a grid: `even`, `even with offset` or `table`."""
     kind = "table" if grid.scale is None else "even" if grid.offset is None else "even with offset"
     return {"bits": grid.bits, "low": grid.low, "high": grid.high, "grid": kind, "axis": grid.axis}

@@ -7,12 +7,12 @@ from dataclasses import replace
 from onnx import GraphProto, ModelProto, NodeProto
 
 from flatqat.errors import UsageError
-from flatqat.export.network import DOMAIN, Network
+from flatqat.export.network import DOMAIN, QuantizedNetwork
 from flatqat.export.nodes import Nodes, add_rounding, add_weight
-from flatqat.export.read import Codes
+from flatqat.export.read import QuantizedWeight
 
 
-def place_grids_(model: ModelProto, network: Network) -> None:
+def place_grids_(model: ModelProto, network: QuantizedNetwork) -> None:
     """Replace every mark by nodes of ONNX and integer codes, in place; a shared weight is stored once.
 
     A weight that is only used transposed is stored transposed. What nothing reads any more is removed, and
@@ -117,7 +117,7 @@ def _order(node: NodeProto) -> list[int] | None:
     return perm[0] if node.op_type == "Transpose" and perm else None
 
 
-def _permuted(weight: Codes, order: Sequence[int]) -> Codes:
+def _permuted(weight: QuantizedWeight, order: Sequence[int]) -> QuantizedWeight:
     axis = weight.grid.axis
     grid = weight.grid if axis is None else replace(weight.grid, axis=order.index(axis))
-    return Codes(grid=grid, codes=weight.codes.permute(*order))
+    return QuantizedWeight(grid=grid, codes=weight.codes.permute(*order))

@@ -10,7 +10,7 @@ from flatqat.quant.ops import from_codes, to_codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class ExportedGrid:
     """The levels of the integer codes `low` .. `high`, evenly spaced or in a table.
 
     Evenly spaced, the level of a code is scale · code + offset, and a value v has the code

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from flatqat.errors import UsageError
-from flatqat.export.grids import Grid
-from flatqat.export.read import Codes, input_grid, weight_codes
+from flatqat.export.grids import ExportedGrid
+from flatqat.export.read import QuantizedWeight, input_grid, weight_codes
 from flatqat.quant.apply import in_inference, latent_weights, quantizable, quantizers
 from flatqat.quant.base import Quantizer
 from flatqat.quant.fold import weight_quantizer
@@ -19,7 +19,7 @@ DOMAIN = "flatqat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class QuantizedNetwork:
     """The quantized tensors of a network.
 
     Attributes:
@@ -29,12 +29,12 @@ class Network:
             None if the weight is in floating point.
     """
 
-    weights: dict[str, Codes]
-    inputs: dict[str, Grid]
+    weights: dict[str, QuantizedWeight]
+    inputs: dict[str, ExportedGrid]
     layers: dict[str, str | None]
 
 
-def read_network(net: nn.Module) -> Network:
+def read_network(net: nn.Module) -> QuantizedNetwork:
     """Return the quantized tensors of a network. Raises UsageError if there are none or one is refused."""
     weights, inputs, names = {}, {}, {}
     modules: dict[str, Any] = dict(net.named_modules())
@@ -49,7 +49,7 @@ def read_network(net: nn.Module) -> Network:
         raise UsageError("expected a quantized network, got one in floating point, which has no codes")
     own = {name: weight_quantizer(layer) for name, layer in quantizable(net).items()}
     layers = {name: None if quantizer is None else names[quantizer] for name, quantizer in own.items()}
-    return Network(weights=weights, inputs=inputs, layers=layers)
+    return QuantizedNetwork(weights=weights, inputs=inputs, layers=layers)
 
 
 class Mark(nn.Module):

@@ -7,9 +7,9 @@ import torch
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from flatqat.export.grids import Grid
+from flatqat.export.grids import ExportedGrid
 from flatqat.export.packing import pack
-from flatqat.export.read import Codes
+from flatqat.export.read import QuantizedWeight
 from flatqat.export.storage import Integers, input_type, weight_type
 
 
@@ -42,7 +42,7 @@ class Nodes:
         return name
 
 
-def add_weight(nodes: Nodes, weight: Codes) -> str:
+def add_weight(nodes: Nodes, weight: QuantizedWeight) -> str:
     """Add what gives the codes of a weight their levels; returns the name of the float weight."""
     grid, codes, kind = weight.grid, weight.codes, weight_type(weight.grid)
     if grid.scale is None:
@@ -55,7 +55,7 @@ def add_weight(nodes: Nodes, weight: Codes) -> str:
     return nodes.add("Add", levels, nodes.constant("offset", grid.along(grid.offset, codes.ndim)))
 
 
-def add_rounding(nodes: Nodes, grid: Grid, v: str) -> str:
+def add_rounding(nodes: Nodes, grid: ExportedGrid, v: str) -> str:
     """Add what puts a tensor on a grid; returns the name of the result."""
     if grid.scale is None:
         return _add_search(nodes, grid, v)
@@ -76,7 +76,7 @@ def add_rounding(nodes: Nodes, grid: Grid, v: str) -> str:
     return levels if offset is None else nodes.add("Add", levels, offset)
 
 
-def _add_table(nodes: Nodes, weight: Codes, kind: Integers) -> str:
+def _add_table(nodes: Nodes, weight: QuantizedWeight, kind: Integers) -> str:
     """Look levels up; the tables of all channels lie behind each other."""
     grid = weight.grid
     assert grid.levels is not None
@@ -88,7 +88,7 @@ def _add_table(nodes: Nodes, weight: Codes, kind: Integers) -> str:
     return nodes.add("Gather", nodes.constant("levels", grid.levels.flatten()), index)
 
 
-def _add_search(nodes: Nodes, grid: Grid, v: str) -> str:
+def _add_search(nodes: Nodes, grid: ExportedGrid, v: str) -> str:
     """Search thresholds in a binary tree: the children of node n are 2n and, above its threshold, 2n + 1."""
     assert grid.thresholds is not None
     assert grid.levels is not None

@@ -10,8 +10,8 @@ from torch import Tensor
 from flatqat import __version__
 from flatqat.export.batchnorm import fold_batchnorm_
 from flatqat.export.graph import place_grids_
-from flatqat.export.grids import Grid
-from flatqat.export.network import Network
+from flatqat.export.grids import ExportedGrid
+from flatqat.export.network import QuantizedNetwork
 from flatqat.export.storage import Integers, input_type, weight_type
 from flatqat.export.trace import trace
 from flatqat.models.base import Normalized
@@ -31,13 +31,13 @@ class Exported:
     """
 
     proto: ModelProto
-    network: Network
+    network: QuantizedNetwork
     axes: list[str]
     notes: list[str]
 
 
 def onnx_model(
-    model: Normalized, network: Network, images: Tensor, *, fold_batchnorm: bool = False
+    model: Normalized, network: QuantizedNetwork, images: Tensor, *, fold_batchnorm: bool = False
 ) -> Exported:
     """Return the ONNX model of a network whose quantized tensors are `network`.
 
@@ -66,7 +66,7 @@ def as_file(proto: ModelProto) -> bytes:
     return data
 
 
-def _about_grids(network: Network) -> Iterator[str]:
+def _about_grids(network: QuantizedNetwork) -> Iterator[str]:
     """Yield which bits are stored in a wider type, and which grids are tables."""
     weights = [weight.grid for weight in network.weights.values()]
     inputs = list(network.inputs.values())
@@ -79,7 +79,7 @@ def _about_grids(network: Network) -> Iterator[str]:
         yield f"inputs of {tables} layers by a search among thresholds"
 
 
-def _wider(what: str, how: str, grids: Iterable[tuple[Grid, Integers]]) -> Iterator[str]:
+def _wider(what: str, how: str, grids: Iterable[tuple[ExportedGrid, Integers]]) -> Iterator[str]:
     kinds: dict[int, set[str]] = {}
     for grid, kind in grids:
         if kind.bits > grid.bits:

@@ -21,9 +21,3 @@ def pack(values: np.ndarray[Any, Any], bits: int) -> Bytes:
     for bit in range(bits):
         every[:, bit] = (flat >> bit) & 1
     return np.packbits(every, bitorder="little")
-
-
-def unpack(data: Bytes, bits: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return the first `count` integers of packed ones, as numbers from 0 to 2^bits - 1."""
-    every = np.unpackbits(data, count=count * bits, bitorder="little")
-    return every.reshape(count, bits).astype(np.int64) @ (1 << np.arange(bits))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flatqat.errors import UsageError
-from flatqat.export.grids import Grid
+from flatqat.export.grids import ExportedGrid
 from flatqat.export.thresholds import LARGEST, number, order, thresholds
 from flatqat.quant.base import Quantizer
 
@@ -20,15 +20,15 @@ WIDEST = 2**15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Codes:
+class QuantizedWeight:
     """A weight as integers: its grid, and the int32 code of each element, of the weight's shape."""
 
-    grid: Grid
+    grid: ExportedGrid
     codes: Tensor
 
 
 @torch.no_grad()
-def weight_codes(quantizer: Quantizer, weight: Tensor, layer: str) -> Codes:
+def weight_codes(quantizer: Quantizer, weight: Tensor, layer: str) -> QuantizedWeight:
     """Return a weight on its grid. Raises UsageError if its quantized values are not levels of its codes."""
     _check_bounds(quantizer, layer)
     codes, values = quantizer.codes(weight), quantizer.quantize(weight)
@@ -36,12 +36,12 @@ def weight_codes(quantizer: Quantizer, weight: Tensor, layer: str) -> Codes:
     if int(codes.min()) >= quantizer.qmin and int(codes.max()) <= quantizer.qmax:
         for grid in (_even(quantizer, axis), _table(quantizer, axis)):
             if grid is not None and torch.equal(grid.dequantize(codes), values):
-                return Codes(grid=grid, codes=codes)
+                return QuantizedWeight(grid=grid, codes=codes)
     raise _refused(quantizer, layer, "`quantize` to return the level, by `dequantize`, of each weight's code")
 
 
 @torch.no_grad()
-def input_grid(quantizer: Quantizer, layer: str) -> Grid:
+def input_grid(quantizer: Quantizer, layer: str) -> ExportedGrid:
     """Return the grid of a layer's input.
 
     Evenly spaced levels with rounding between them are recognized by what the quantizer returns on both sides
@@ -67,19 +67,19 @@ def _check_bounds(quantizer: Quantizer, layer: str) -> None:
         raise _refused(quantizer, layer, f"codes `qmin` to `qmax` between {-WIDEST} and {WIDEST}")
 
 
-def _even(quantizer: Quantizer, axis: int | None) -> Grid | None:
+def _even(quantizer: Quantizer, axis: int | None) -> ExportedGrid | None:
     """Return the grid that a quantizer has if its levels are evenly spaced; None if it can have none."""
     shape = () if axis is None else (quantizer.scale.numel(),)
     parts = [quantizer.step_size, quantizer.grid_offset]
     if any(part is not None and part.numel() != quantizer.scale.numel() for part in parts):
         return None
     scale, offset = (None if part is None else part.detach().reshape(shape).clone() for part in parts)
-    return Grid(
+    return ExportedGrid(
         bits=quantizer.bits, low=quantizer.qmin, high=quantizer.qmax, axis=axis, scale=scale, offset=offset
     )
 
 
-def _table(quantizer: Quantizer, axis: int | None) -> Grid:
+def _table(quantizer: Quantizer, axis: int | None) -> ExportedGrid:
     """Return the levels of all codes, one table per channel if the grids differ."""
     codes = torch.arange(quantizer.qmin, quantizer.qmax + 1, dtype=torch.int32)
     if axis is None:
@@ -91,7 +91,7 @@ def _table(quantizer: Quantizer, axis: int | None) -> Grid:
         view[1 - axis] = -1
         levels = quantizer.dequantize(codes.view(view).expand(shape)).transpose(0, axis)
         levels = levels.reshape(quantizer.scale.numel(), len(codes))
-    return Grid(
+    return ExportedGrid(
         bits=quantizer.bits, low=quantizer.qmin, high=quantizer.qmax, axis=axis, levels=levels.detach()
     )
 
@@ -105,7 +105,7 @@ def _probes(changes: Tensor) -> Tensor:
     return torch.cat([number(sides - 1), number(sides), number(sides + 1), largest, spread])
 
 
-def _agree(quantizer: Quantizer, grid: Grid, values: Tensor) -> bool:
+def _agree(quantizer: Quantizer, grid: ExportedGrid, values: Tensor) -> bool:
     """Whether codes and levels are equal, also for a part of the values in another order and shape."""
     codes = grid.codes(values)
     levels = grid.dequantize(codes)

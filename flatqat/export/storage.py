@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from onnx import TensorProto
 
-from flatqat.export.grids import Grid
+from flatqat.export.grids import ExportedGrid
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ TYPES = (
 )
 
 
-def weight_type(grid: Grid) -> Integers:
+def weight_type(grid: ExportedGrid) -> Integers:
     """Return the narrowest integer type that holds the codes of a weight, those of a table from 0."""
     low = grid.low if grid.scale is not None else 0
     return next(kind for kind in TYPES if kind.low <= low and low + grid.count - 1 <= kind.high)
 
 
-def input_type(grid: Grid) -> tuple[Integers, int]:
+def input_type(grid: ExportedGrid) -> tuple[Integers, int]:
     """Return the narrowest integer type for the codes of an input, and the zero point added to them.
 
     It has 8 bits or more: onnxruntime (1.32) refuses to load a `Clip`, as of a ReLU6, before a

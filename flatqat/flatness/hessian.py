@@ -17,7 +17,7 @@ from flatqat.flatness.params import LossFn, Params, Progress, flatten, gaussian,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Eigenvalue:
+class TopEigenvalue:
     """An eigenvalue of the Hessian, in units of loss per squared unit of weight.
 
     `value` is the Rayleigh quotient v.Hv of a unit vector v, and `residual` is ||Hv - value v|| / |value|, so
@@ -43,7 +43,7 @@ def top_eigenvalue(
     tolerance: float = 1e-3,
     seed: int = 0,
     progress: Progress = no_progress,
-) -> Eigenvalue:
+) -> TopEigenvalue:
     """Return the algebraically largest eigenvalue (not the largest in magnitude), by Lanczos.
 
     It stops once the Ritz residual |beta s_k| / |theta| is below `tolerance`; one more product then gives the
@@ -74,7 +74,7 @@ def top_eigenvalue(
         raise FloatingPointError("expected a finite Hessian-vector product, got NaN or infinity")
     distance = float(torch.linalg.vector_norm(image - value * vector))
     smallest = float(space.ritz[0])
-    return Eigenvalue(
+    return TopEigenvalue(
         value=value,
         residual=_relative(distance, value, noise, radius),
         iterations=done,

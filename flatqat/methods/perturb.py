@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from flatqat.quant.apply import latent_weights, quantizers
 
-Space = Literal["latent", "quantized"]
+PerturbedSpace = Literal["latent", "quantized"]
 Tensors = dict[str, Tensor]
 EPS = 1e-12
 
@@ -30,7 +30,7 @@ class Perturbation:
     parameter name, in the space `quantized` by the name of the latent weight.
     """
 
-    def __init__(self, model: nn.Module, *, space: Space = "latent", scales: bool = False) -> None:
+    def __init__(self, model: nn.Module, *, space: PerturbedSpace = "latent", scales: bool = False) -> None:
         weights = latent_weights(model) if space == "quantized" else {}
         self.quantized = {name: pair for name, pair in weights.items() if pair[0].requires_grad}
         own = {id(p) for _, quantizer in quantizers(model) for p in quantizer.parameters()}
@@ -87,7 +87,7 @@ def replaced(parameters: Sequence[Tensor], values: Iterable[Tensor]) -> Iterator
 
 
 def drawn_again(device: torch.device) -> AbstractContextManager[None]:
-    """Return a context after which random layers on a device draw the numbers again that they drew in it."""
+    """Return a context after which random layers on a device draw the same numbers again as within it."""
     return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 

@@ -21,7 +21,7 @@ from flatqat.methods.batchnorm import preserved_statistics
 from flatqat.methods.perturb import (
     EPS,
     Perturbation,
-    Space,
+    PerturbedSpace,
     Tensors,
     drawn_again,
     norm,
@@ -36,7 +36,7 @@ class Config(Calibration):
     """The settings of `sam`: the radius, the space of the weights, and whether step sizes are perturbed."""
 
     rho: Annotated[float, AtLeast(0)] = 0.05
-    space: Space = "latent"
+    space: PerturbedSpace = "latent"
     scales: bool = False
 
 
@@ -61,7 +61,8 @@ class SAM(Method):
     @property
     def radius(self) -> float:
         """The radius ρ of the next step."""
-        return self.config.rho  # type: ignore[no-any-return]
+        rho: float = self.config.rho
+        return rho
 
     def gradient(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Write the gradient at the perturbed point to `.grad`, combined with the first."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from flatqat.methods.base import Calibration
-from flatqat.methods.perturb import Space
+from flatqat.methods.perturb import PerturbedSpace
 from flatqat.methods.sam import SAM
 from flatqat.methods.settings import AtLeast
 
@@ -25,7 +25,7 @@ class Config(Calibration):
     """The settings of `saq`."""
 
     rho: Annotated[float, AtLeast(0)] = 0.3
-    space: ClassVar[Space] = "quantized"
+    space: ClassVar[PerturbedSpace] = "quantized"
     scales: bool = False
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from flatqat.metrics.stacked import Stacked, together
 
-Runs = Sequence[Mapping[str, NDArray[Any]]]
+SeedOutcomes = Sequence[Mapping[str, NDArray[Any]]]
 """The runs of one method: for each training seed and shift the outcome of every image, see `Metric`."""
 Weights = Mapping[str, float]
 Shares = Mapping[str, NDArray[np.float64]]
@@ -22,7 +22,7 @@ def gap_weights(shifts: Sequence[str]) -> dict[str, float]:
 
 
 def contributions(
-    methods: Sequence[Runs],
+    methods: Sequence[SeedOutcomes],
     image_sets: Mapping[str, str],
     weights: Weights,
     values: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray,

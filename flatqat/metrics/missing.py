@@ -12,7 +12,8 @@ def mean_of_known(values: Iterable[float | None]) -> float | None:
 def mean_if_complete(values: Iterable[float | None]) -> float | None:
     """Return the mean of all values, or None if one of them is None or NaN, or if there are none."""
     every = list(values)
-    if not every or None in every:
+    known = [value for value in every if value is not None]
+    if not every or len(known) < len(every):
         return None
-    total = math.fsum(every)  # type: ignore[arg-type]
+    total = math.fsum(known)
     return None if math.isnan(total) else total / len(every)

@@ -1,6 +1,6 @@
 """Model sources, the networks they build, and how these expect their images."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from flatqat import registry
-from flatqat.errors import UsageError, unknown
+from flatqat.blame import asked
+from flatqat.errors import PluginError, UsageError, unknown
 from flatqat.models.attention import split_attention_, split_state
 from flatqat.models.outputs import logits_of
 from flatqat.models.sliding import slide
@@ -120,7 +121,7 @@ def source_of(model: str) -> tuple[ModelSource, str]:
             raise
         see = f"see: flatqat models list '*:*{model}*'"
         raise UsageError(f"{error}; other networks are SOURCE:NAME, {see}") from error
-    _check_name(source, source_name, name)
+    _check_name(source_name, name)
     if model == f"{source_name}:":
         raise UsageError(f"model {model!r}: expected {source_name!r}, got a colon without a name")
     return source, name
@@ -146,9 +147,13 @@ def build(
     Raises UsageError if the name is unknown.
     """
     source, name = source_of(model)
+    source_name = model.partition(":")[0]
     with torch.random.fork_rng(devices=[]):  # initializers of every library draw from the global generator
         torch.manual_seed(seed)
-        built = source.build(name, classes)
+        expected = "a flatqat.Normalized network from build"
+        built: Normalized = asked(
+            registry.MODELS, source_name, expected, Normalized, source.build, name, classes
+        )
         split_attention_(built)
     built.eval_transform = eval_transform or built.eval_transform
     if window is not None:
@@ -158,16 +163,42 @@ def build(
 
 def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> str:
     """Load a file of weights into what `build(model)` built; returns and raises what `load_weights_` does."""
-    net, source = normalized.net, source_of(model)[0]
+    net, source, source_name = normalized.net, source_of(model)[0], model.partition(":")[0]
 
     def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return split_state(net, source.adapt(net, state))
+        tensors = "a dict of tensors from adapt"
+        adapted = asked(registry.MODELS, source_name, tensors, Mapping[str, Tensor], source.adapt, net, state)
+        return split_state(net, adapted)
 
     return load_weights_(net, path, new_head=new_head, adapt=renamed, prefer=source.entry)
 
 
-def _check_name(source: ModelSource, source_name: str, name: str) -> None:
-    names = source.names()
+def names_of(source_name: str) -> list[str]:
+    """Return the names that a source lists. Raises PluginError if it is a plugin whose code fails."""
+    hook = registry.load(registry.MODELS, source_name).names
+    return list(asked(registry.MODELS, source_name, "texts from names", Collection[str], hook))
+
+
+def pretrained(model: str) -> Path:
+    """Return the file of a network's own weights, maybe downloaded. Raises UsageError if it has none."""
+    source, name = source_of(model)
+    expected = "the path of a file from pretrained"
+    file: Path = asked(registry.MODELS, model.partition(":")[0], expected, Path, source.pretrained, name)
+    return file
+
+
+def code_files(model: str) -> list[Path]:
+    """Return the local files that a network's code comes from. Raises PluginError if one is none."""
+    source, name = source_of(model)
+    expected = "a list of paths from files"
+    files = asked(registry.MODELS, model.partition(":")[0], expected, tuple[Path, ...], source.files, name)
+    if lacking := [file for file in files if not file.is_file()]:
+        raise PluginError(f"model {model}: expected {expected}, got none at {lacking[0]}; fix the plugin")
+    return list(files)
+
+
+def _check_name(source_name: str, name: str) -> None:
+    names = names_of(source_name)
     if name in names or (name and not names):
         return
     if names == [""]:

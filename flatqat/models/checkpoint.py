@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor
 
 from flatqat.errors import WeightsError, found, listed
@@ -84,7 +84,7 @@ def chosen(entries: Mapping[str, State], name: str, path: Path) -> dict[str, Sta
 def _read(file: Path) -> Any:
     try:
         if file.suffix == ".safetensors":
-            return load_file(file)
+            return _safetensors(file)
         with warnings.catch_warnings():  # about odd pickle protocols, before the error that matters
             warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -103,6 +103,14 @@ def _read(file: Path) -> Any:
             f"holds {refused[1] if refused else 'other objects or is damaged'}; "
             "save the state dict with safetensors.torch.save_file"
         ) from error
+
+
+def _safetensors(file: Path) -> State:
+    """Return the tensors of a safetensors file. Raises OSError with the cause, which `load_file` hides."""
+    with file.open("rb") as opened:
+        if any("\ud800" <= character <= "\udfff" for character in str(file)):  # bytes that are not UTF-8
+            return load(opened.read())  # since `load_file` refuses the name
+        return load_file(file)  # without a copy in memory
 
 
 def _entries(tree: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, State]]:

@@ -5,7 +5,7 @@ from urllib.parse import urlparse
 
 import torch
 
-from flatqat.errors import WeightsError
+from flatqat.errors import WeightsError, first_line
 
 
 def cache() -> Path:
@@ -32,8 +32,7 @@ def cached(url: str) -> Path:
 
 def unavailable(origin: str, file: str, folder: Path, error: Exception) -> WeightsError:
     """Return the error for a file that could not be downloaded."""
-    reason = str(error).partition("\n")[0] or type(error).__name__
     return WeightsError(
-        f"--pretrained: expected {file} in {folder} or at {origin}, got neither ({reason}); "
+        f"--pretrained: expected {file} in {folder} or at {origin}, got neither ({first_line(error)}); "
         f"download it on a machine with network access and pass it with --weights FILE"
     )

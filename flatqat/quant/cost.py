@@ -22,20 +22,14 @@ from flatqat.quant.layer_cost import FLOAT_BITS, Call, LayerCost, NetworkCost
 FACTORS_OF_WEIGHT = ("weight", "parametrizations.weight.")
 
 
-def layer_costs(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, LayerCost]:
-    """Return what each quantizable layer of a model costs for one image (channels, height, width), by name.
-
-    The model is floating point or quantized. It runs once, on zeros; nothing of it changes, and no random
-    number is drawn. Layers that only run in training are left out.
-    """
-    return dict(network_cost(model, shape).layers)
-
-
 @torch.no_grad()
 def network_cost(
     model: nn.Module, shape: tuple[int, int, int], run: Callable[[Tensor], Any] | None = None
 ) -> NetworkCost:
-    """Return what a model costs for one image (channels, height, width); `layer_costs` explains how.
+    """Return what a model and each of its quantizable layers cost for one image (channels, height, width).
+
+    The model is floating point or quantized. It runs once, on zeros; nothing of it changes, and no random
+    number is drawn. Layers that only run in training are left out.
 
     `run` maps a batch of images to the output, if the model is called by other code, such as a window that
     slides over the image: then all its calls count.

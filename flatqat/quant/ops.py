@@ -55,13 +55,14 @@ def fake_quantize_by(rule: Rule, v: Tensor, scale: Tensor, offset: Tensor | None
     if not torch.is_grad_enabled():
         return dispatch.levels(Grid(v, scale, offset, rule))
     function = _FakeQuantizeInFunctorch if dispatch.in_functorch() else _FakeQuantize
-    return function.apply(v, scale, offset, rule)  # type: ignore[no-any-return]
+    rounded: Tensor = function.apply(v, scale, offset, rule)
+    return rounded
 
 
 def in_range_by(rule: Rule, v: Tensor, scale: Tensor, offset: Tensor | None = None) -> Tensor:
     """Return where `fake_quantize_by` passes the gradient of `v`, as booleans."""
-    v, scale, offset = (t if t is None else t.detach() for t in (v, scale, offset))  # type: ignore[assignment]
-    return dispatch.inside(Grid(v, scale, offset, rule))
+    constant = offset if offset is None else offset.detach()
+    return dispatch.inside(Grid(v.detach(), scale.detach(), constant, rule))
 
 
 def surrogate(
@@ -74,7 +75,8 @@ def surrogate(
     those of a function that is linear in v and in every p.
     """
     params, slopes = [p for p, _ in learned], [slope for _, slope in learned]
-    return _Surrogate.apply((value, inside, slopes, grad_scale), v, *params)  # type: ignore[no-any-return]
+    same: Tensor = _Surrogate.apply((value, inside, slopes, grad_scale), v, *params)
+    return same
 
 
 def scale_gradient(p: Tensor, factor: float) -> Tensor:
@@ -136,7 +138,8 @@ class _FakeQuantizeInFunctorch(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
-        return _Jvp.apply(*tangents[:3], *ctx.saved_tensors, ctx.rule)  # type: ignore[no-any-return]
+        along: Tensor = _Jvp.apply(*tangents[:3], *ctx.saved_tensors, ctx.rule)
+        return along
 
 
 class _Vjp(torch.autograd.Function):
@@ -212,16 +215,18 @@ class _Jvp(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
-        return _Jvp.apply(*tangents[:3], *ctx.saved_tensors, ctx.rule)  # type: ignore[no-any-return]
+        along: Tensor = _Jvp.apply(*tangents[:3], *ctx.saved_tensors, ctx.rule)
+        return along
 
 
 class _Surrogate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, given: tuple[Any, ...], v: Tensor, *params: Tensor) -> Tensor:
+        value: Tensor
         value, inside, slopes, ctx.grad_scale = given
         ctx.save_for_backward(inside, *slopes)
         ctx.shapes = [p.shape for p in params]
-        return value  # type: ignore[no-any-return]
+        return value
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from flatqat.spec.environment import Environment
 from flatqat.spec.reading import Stored
 from flatqat.spec.shared import SHARED
 
 Space = Literal["quantized", "latent", "step_size"]
-SPACES: tuple[Space, ...] = ("quantized", "latent", "step_size")
+SPACES: tuple[Space, ...] = get_args(Space)
 
 RESIDUAL_TOLERANCE = 1e-3
 """Relative residual of an eigenvalue above which it has not converged, and reports mark it with a star."""
@@ -115,7 +115,7 @@ class SpaceFlatness(Stored):
 
 
 PASSING = ("crashed: ", "out of memory", "failed: ")
-"""How reasons begin that may pass: code can be mended, memory freed, and a file restored."""
+"""How reasons begin that may pass: code can be fixed, memory freed, and a file restored."""
 
 
 def passing(reason: str) -> str:

@@ -39,8 +39,8 @@ class Record(Stored):
         flatness: The flatness of the loss around its weights.
         train: What happened in training.
         protocol: How the numbers were made.
-        env: Where `id` was scored, and what names no other place was computed: `train`, sets in
-            `protocol.scoring`, spaces in `flatness`. In older records, where they were written.
+        env: Where `id` was scored, and where every part was computed that names no other place: `train`, sets
+            in `protocol.scoring`, spaces in `flatness`. In older records, where they were written.
         outcomes_sha256: The SHA-256 of its file of per-image outcomes; empty in older records.
         last_run: When it was last run, in UTC; empty in older records.
         cost: What its network costs for one image; None in older records.
@@ -69,6 +69,11 @@ class Record(Stored):
     def values(self, metric: str, shifts: Iterable[str]) -> list[float | None]:
         """Return the values of a metric on some sets, None where it is not defined."""
         return self.columns.values_of(metric, shifts)
+
+    @property
+    def data_key(self) -> str:
+        """The name of the images that it was scored on: the suite, and the split where seeds decide it."""
+        return self.cell.suite + self.protocol.split
 
     @property
     def columns(self) -> Scores:

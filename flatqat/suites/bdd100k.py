@@ -8,5 +8,5 @@ SUITE = of_one_set(
     "val",
     name="bdd100k",
     shift="bdd100k",
-    about="bdd100k: the 1,000 labeled validation images of BDD100K, 1280x720",
+    about="bdd100k: the 1,000 labelled validation images of BDD100K, 1280x720",
 )

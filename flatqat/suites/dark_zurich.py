@@ -8,5 +8,5 @@ SUITE = of_one_set(
     "night",
     name="dark-zurich",
     shift="night",
-    about="night: the 50 labeled validation images of Dark Zurich, 1920x1080",
+    about="night: the 50 labelled validation images of Dark Zurich, 1920x1080",
 )

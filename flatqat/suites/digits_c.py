@@ -7,7 +7,7 @@ the logarithm of the odds. `scripts/calibrate_digits.py` chose them by the image
 default run uses. `jpeg_compression` is left out: digits of 8x8 keep 95% at its lowest quality.
 
 The recipe trains on small batches, and measures flatness on a quarter of the images of other suites, so that
-three seeds of three methods take half a minute on two cores.
+three seeds of three methods take less than a minute on two cores.
 """
 
 from dataclasses import replace

@@ -6,5 +6,5 @@ from flatqat.suites._imagenet import stored
 SUITE = stored(
     IMAGENET_3DCC,
     name="imagenet-3dcc",
-    about="12 corruptions at 5 severities from the official files, plain mean error, no normalizer",
+    about="12 corruptions at 5 severities from the official files, plain mean error, no normaliser",
 )

@@ -6,5 +6,5 @@ from flatqat.suites._imagenet import stored
 SUITE = stored(
     IMAGENET_C_BAR,
     name="imagenet-c-bar",
-    about="10 corruptions at 5 severities from files, plain mean error, no normalizer",
+    about="10 corruptions at 5 severities from files, plain mean error, no normaliser",
 )

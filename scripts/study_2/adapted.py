@@ -49,7 +49,7 @@ def part(rows: Rows) -> Part | None:
                 f"**{WAYS[adapt]} re-estimated on each shift.** Points by which the OOD tax of QAT, what "
                 f"it loses to full precision, shrinks (negative: grows): {each}; p after Holm's "
                 "correction over the bit-widths, tested at "
-                f"{LEVEL}, while an interval is that of one."
+                f"{LEVEL}; intervals are not corrected."
             )
     lines = [
         table(["method", "bits", "re-estimated", "seeds", "OOD", "OOD, adapted", "Δ"], cells),

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from itertools import product
 
-from flatqat.bench.records.sections import method_label
+from flatqat.bench.records.sections import method_of
 from flatqat.bench.records.store import Store
 from flatqat.spec import Cell, Recipe, Record
 from scripts.study_2.rows import MODEL, SUITE
@@ -27,7 +27,7 @@ def configurations(store: Store) -> list[Record]:
     found: dict[tuple[str, tuple[float, float]], Record] = {}
     for record in store.records(SUITE):
         if _is_of_grid(record.cell):
-            before = found.setdefault((method_label(record), _recipe(record.cell)), record)
+            before = found.setdefault((method_of(record.cell), _recipe(record.cell)), record)
             if before is not record:
                 sys.exit(f"expected one run, got {before.cell.label} ({before.cell.id}) and {record.cell.id}")
     return list(found.values())
@@ -54,6 +54,6 @@ def settings(records: Sequence[Record]) -> dict[str, Setting]:
     found: dict[str, dict[tuple[float, float], Record]] = {}
     for record in records:
         if record.status == "done":
-            found.setdefault(method_label(record), {})[_recipe(record.cell)] = record
+            found.setdefault(method_of(record.cell), {})[_recipe(record.cell)] = record
     whole = {label: runs for label, runs in found.items() if len(runs) == len(RECIPES)}
     return {label: tuple(runs[recipe] for recipe in RECIPES) for label, runs in whole.items()}

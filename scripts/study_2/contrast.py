@@ -120,8 +120,8 @@ def sentence(contrast: Contrast) -> str:
         f"({contrast.qat:.1f}% with QAT, {contrast.anchor:.1f}% with the anchor), p "
         f"{p_in_words(contrast.p)} after Holm's correction over the bit-widths, tested at "
         f"{contrast.level:g}, the level of this look; {contrast.ood.seeds} seeds, {contrast.ood.images:,} "
-        f"images a shift. With the scatter found here, a difference of {contrast.detectable:.2f} is found in "
-        "80% of such studies."
+        f"images a shift. Given the scatter found here, such a study has 80% power to find a difference of "
+        f"{contrast.detectable:.2f}."
     )
 
 
@@ -140,9 +140,9 @@ def part(rows: Rows) -> Part | None:
         "the bit-widths of a look, which is one of two analyses that the plan allows, after 8 and after 24 "
         "seeds.",
         "",
-        "The plan expected 8 seeds to find a difference of 1.0 point with 90% power. With the scatter found "
-        f"here a single test at 0.05 finds {single:.2f} with 90% power at every bit-width, and the look, at "
-        f"its lower level and corrected, {worst:.2f} in 80% of studies.",
+        "The plan expected 8 seeds to find a difference of 1.0 point with 90% power. Given the scatter found "
+        f"here, a single test at 0.05 has 90% power for {single:.2f} points at every bit-width. The look, "
+        f"whose level is lower and whose p is corrected, has 80% power for {worst:.2f}.",
     ]
     if all(contrast.answer != "undecided" for contrast in found):
         lines[-1] += " No bit-width is undecided, so by the plan no other look is taken."

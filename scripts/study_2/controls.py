@@ -1,6 +1,6 @@
 """The controls of part 1, each minus QAT: averages, more compute, and other readings of the anchor."""
 
-from flatqat.bench.records.sections import method_label
+from flatqat.bench.records.sections import method_of
 from flatqat.methods.anchor import Config
 from flatqat.spec import Record
 from scripts.study_2.choice import SEED, best, choice
@@ -17,7 +17,7 @@ def controls(rows: Rows, bits: str) -> list[Difference]:
     """Return the controls of a bit-width, each over the seeds that it shares with QAT."""
     qat = Row("qat", bits)
     searched = _searched(rows)
-    dual = [method_label(best(searched))] if searched else []
+    dual = [method_of(best(searched).cell)] if searched else []
     found = []
     for row in (Row(name, bits) for name in (*CONTROLS, *dual)):
         seeds = [seed for seed in rows.seeds(qat, row) if seed in PLANNED]
@@ -46,7 +46,7 @@ def part(rows: Rows) -> Part | None:
         "",
         "Δ: points of OOD top-1 above QAT at the same bits, with the 95% interval over seeds and images. "
         f"p: after Holm's correction over the {len(CONTROLS) + 1} controls of a bit-width, so that it may be "
-        f"above {LEVEL} where the interval, which is that of one row, leaves out zero. `sam`, `qat "
+        f"above {LEVEL} although the interval, which is not corrected, excludes zero. `sam`, `qat "
         "2x steps` and `coupling=dual` cost twice as much as QAT.",
     ]
     shown = len({c.row.method for c in found})

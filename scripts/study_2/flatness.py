@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from flatqat.bench.records.paired import mean_weights, metric_of, outcomes_of
-from flatqat.bench.records.sections import method_label
+from flatqat.bench.records.sections import method_of
 from flatqat.bench.records.store import Store
-from flatqat.bench.study.compare import Runs
+from flatqat.bench.study.compare import MethodRuns
 from flatqat.bench.study.correlations import MEASURES, value_of
 from flatqat.console.rounded import p_value
 from flatqat.errors import counted
@@ -127,10 +127,10 @@ def _of_methods(table: NDArray[np.float64], methods: NDArray[np.str_]) -> NDArra
     return np.array([ranked[methods == method].mean(axis=0) for method in np.unique(methods)])
 
 
-def _runs(record: Record, store: Store) -> Runs:
+def _runs(record: Record, store: Store) -> MethodRuns:
     """Return a configuration's only run, as that of seed 0, which all of them have."""
     right = outcomes_of(record, store).mapped(metric_of(record).values)
-    return Runs(method=record.cell.label, records={0: record}, right={0: right})
+    return MethodRuns(method=record.cell.label, records={0: record}, right={0: right})
 
 
 def part(store: Store) -> Part | None:
@@ -158,10 +158,10 @@ def part(store: Store) -> Part | None:
         f"steps, {LIMIT:,} images a shift. More is sharper, so flatter is better where ρ is negative. ρ of "
         "all: over all configurations as they are, which is also what learning rate and weight decay do to "
         "all methods. The other columns have ranks among the configurations of one recipe, and methods as "
-        "their units: what one method's settings share is no evidence twice, so its mean rank over radii (of "
-        "SAM) or strengths (of the anchor) counts. ±: standard error. p: after Holm's correction over the "
-        "measures and spaces of a column. What is held equal is the ID of these runs: where ID of one run "
-        "does not show all of a method's ability, the rest is not held equal. "
+        "their units: settings of one method are not independent evidence, so its mean rank over radii (of "
+        "SAM) or strengths (of the anchor) counts once. ±: standard error. p: after Holm's correction over "
+        "the measures and spaces of a column. What is held equal is the ID of these runs: ability that ID of "
+        "one run does not show is not controlled for. "
         f"{_power(found, methods)}{_left_out(planned, rows)}",
     ]
     count = f"{counted(most, 'configuration')} of {methods} methods at {BITS} bits"
@@ -222,7 +222,7 @@ def detectable(spread: float, tests: int) -> float:
 
 def _left_out(planned: Sequence[Record], rows: dict[str, Setting]) -> str:
     """Name the methods that lack a finished run with a recipe, and so count for no measure."""
-    lost = sorted({method_label(record) for record in planned} - set(rows))
+    lost = sorted({method_of(record.cell) for record in planned} - set(rows))
     return f" Left out, since not all recipes have a finished run: {', '.join(lost)}." if lost else ""
 
 

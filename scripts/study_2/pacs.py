@@ -60,11 +60,11 @@ def part(store: Store) -> Part | None:
         table(["method", "bits", "seeds", "ID", *names, "mean", "Δ mean", "p"], cells),
         "",
         "Top-1 in percent on the 80% of the domain left out that DomainBed tests on, with the weights of the "
-        "last step: by the plan, `val` chooses the learning rate and the number of steps, and no step among "
-        "them; SWAD averages over the valley of the loss on `val`. ID: on `val` of the sources, the mean "
-        "over domains left out. Δ: points above full precision on the same seeds, the mean over domains, "
-        "with its 95% interval. p: after Holm's correction over the rows that the plan has at a bit-width."
-        f"{_collapsed(domains, [FP, *(d.row for d in found)])}",
+        "last step: by the plan, `val` chooses the learning rate and the number of steps, and no checkpoint "
+        "is selected; SWAD averages over the valley of the loss on `val`. ID: on `val` of the sources, the "
+        "mean over domains left out. Δ: points above full precision on the same seeds, the mean over "
+        "domains, with its 95% interval. p: after Holm's correction over the rows that the plan has at a "
+        f"bit-width.{_collapsed(domains, [FP, *(d.row for d in found)])}",
         "",
         f"`{CONTROL}`: convolutions are frozen from the middle of training on, in full precision or rounded. "
         "The rounded ones are rounded from the middle on, too, and keep their step sizes, where QAT rounds "

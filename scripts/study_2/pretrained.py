@@ -1,5 +1,6 @@
 """Part 2 for a second network: EfficientNet-Lite0 by PTQ, under corruption and on shapes."""
 
+from flatqat.bench.records.sections import bits_in_words
 from flatqat.bench.records.store import Store
 from flatqat.metrics.holm import holm
 from scripts.study_2.part import LEVEL, Part, lacking, table
@@ -22,7 +23,7 @@ def part(store: Store) -> Part | None:
         lacks += lacking(missing, len(planned), f"rows of a pretrained network {words}")
         if not there:
             continue
-        costs = "; ".join(f"{_bits(row)} {_delta(rows, row)}" for row in there)
+        costs = "; ".join(f"{bits_in_words(row.bits)} {_delta(rows, row)}" for row in there)
         found.append(
             f"**A pretrained network {words}** (exploratory). PTQ minus full precision, points of OOD top-1: "
             f"{costs}."
@@ -41,10 +42,6 @@ def part(store: Store) -> Part | None:
         "ID is lost."
     )
     return Part(title="A pretrained network", found=found, lines=[note, *lines], lacks=lacks)
-
-
-def _bits(row: Row) -> str:
-    return f"{row.bits} bits" if row.bits.isdigit() else row.bits
 
 
 def _delta(rows: Rows, row: Row) -> str:
@@ -78,9 +75,9 @@ def _by_corruption(rows: Rows) -> str:
     sure = {n for n, p in zip(taxes, holm([t.p for t in taxes.values()]), strict=True) if p < LEVEL}
     better = [n.replace("_", " ") for n in taxes if n in sure and taxes[n].value > 0]
     worse = [n for n in taxes if n in sure and taxes[n].value < 0]
-    gain = f"better on {', '.join(better)}" if better else "better on none"
+    gain = f" and better on {', '.join(better)}" if better else ", and better on none,"
     return (
-        f"Exploratory, too, for this network on these images: at {BY_CORRUPTION} bits it is {gain} and worse "
-        f"on {len(worse)} of {len(taxes)} corruptions, after Holm's correction; on impulse noise "
-        f"by {interval(taxes[IMPULSE])} points."
+        f"Exploratory, too, for this network on these images: at {BY_CORRUPTION} bits it is worse on "
+        f"{len(worse)} of {len(taxes)} corruptions{gain} after Holm's correction; on impulse noise the "
+        f"difference is {interval(taxes[IMPULSE])} points."
     )

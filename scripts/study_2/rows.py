@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from flatqat.bench.records.paired import Runs, SharesBySeed, differences, ood_shifts
-from flatqat.bench.records.sections import method_label
+from flatqat.bench.records.sections import row_key
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.caveats import chance_of, has_collapsed
 from flatqat.bench.report.tax import OOD, corruption_of, quantities
@@ -48,7 +48,7 @@ class Rows:
             cell = record.cell
             if record.status != "done" or not wanted(cell):
                 continue
-            row = found.setdefault(Row(method_label(record), cell.bits, cell.adapt or ""), {})
+            row = found.setdefault(Row(*row_key(cell), cell.adapt or ""), {})
             if cell.seed in row:
                 sys.exit(f"expected one run a seed, got {row[cell.seed].cell.label} and {cell.label}")
             row[cell.seed] = record

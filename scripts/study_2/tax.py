@@ -122,9 +122,9 @@ def hypotheses(rows: Rows) -> list[str]:
     return [
         f"**Where low bits help.** On impulse noise, 3 bits minus full precision is {interval(gain)} points "
         f"(p {p_in_words(gain.p)}, the plan's hypothesis; seeds {in_words(OF_HYPOTHESIS)}): "
-        f"{_verdict(gain, 'a gain', 'a loss', gain.p)}. At severity 5 it is {interval(slope)} points above "
-        f"that at severity 1 (p {p_in_words(slope.p)}): {_verdict(slope, 'it rises', 'it falls', slope.p)}; "
-        f"by severity it is {each}."
+        f"{_verdict(gain, 'a gain', 'a loss', gain.p)}. The difference at severity 5 exceeds that at "
+        f"severity 1 by {interval(slope)} points (p {p_in_words(slope.p)}): "
+        f"{_verdict(slope, 'it rises', 'it falls', slope.p)}. By severity it is {each}."
     ]
 
 

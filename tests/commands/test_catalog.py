@@ -19,7 +19,8 @@ from tests.helpers import RESULTS, ROOT, TOY
 def test_a_method_shows_every_setting_with_its_default(flatqat, name):
     text, method = flatqat("methods", "show", name).out, registry.load(registry.METHODS, name)
     for field in fields(method.Config):
-        default = "none" if field.default is None else field.default
+        is_word = field.default is None or isinstance(field.default, bool)
+        default = str(field.default).lower() if is_word else field.default
         assert f"{name}.{field.name}={default}" in text
     assert (method.parent or "random weights") in text
     assert inspect.cleandoc(sys.modules[method.__module__].__doc__) in text
@@ -28,7 +29,9 @@ def test_a_method_shows_every_setting_with_its_default(flatqat, name):
 def test_choices_and_ranges_are_those_that_a_run_accepts(flatqat):
     text = flatqat("methods", "show", "anchor").out
     assert "anchor.coupling=ema   (ema, elastic, dampen, dual)" in text
-    assert "anchor.beta=0.02   (0 to 1)" in text
+    assert "anchor.beta=0.02   (0 to 1, or none)" in text
+    assert "anchor.strength=0.1   (at least 0)\n" in text
+    assert "sam.scales=false   (true, false)" in flatqat("methods", "show", "sam").out
     assert "W_a ← (1 − β) W_a + β Q(W)" in text, "its equations"
     error = flatqat("bench", "run", "--set", "anchor.beta=2", "--dry-run").err
     assert "expected 0 to 1, got 2" in error

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
 from flatqat import __version__, registry
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.commands import catalog
 from flatqat.commands.execute import next_command
+from flatqat.console.terminal import terminal
 from flatqat.finding import Finding
 from flatqat.models.base import build
 from tests.helpers import RESULTS, TOY, imagenet_files, street_records
@@ -439,7 +439,7 @@ def test_memory_that_runs_out_elsewhere_is_one_line(flatqat, monkeypatch):
 
 def test_lists_hang_on_a_terminal_and_have_a_line_for_each_name_elsewhere(flatqat, monkeypatch):
     piped = flatqat("suites", "list").out
-    monkeypatch.setattr(catalog, "terminal", lambda: Console(force_terminal=True, width=80))
+    monkeypatch.setattr(catalog, "terminal", lambda: terminal(force_terminal=True, width=80))
     shown = flatqat("suites", "list").out
     assert len(piped.splitlines()) == len(registry.names(registry.SUITES))
     assert max(map(len, shown.splitlines())) <= 80 < max(map(len, piped.splitlines()))

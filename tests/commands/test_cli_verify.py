@@ -5,12 +5,12 @@ import re
 import shutil
 
 import pytest
-from rich.console import Console
 
 from flatqat import registry
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.tidy import load_results
 from flatqat.commands import verified
+from flatqat.console.terminal import terminal
 from tests.helpers import TOY
 from tests.helpers.command_line import assert_one_line_error
 from tests.helpers.verified_cells import exported, trained, with_other_scale
@@ -49,7 +49,7 @@ def test_the_verdict_wraps_between_words_on_a_terminal(verify, monkeypatch, caps
     """A terminal itself would break it within a word; a pipe has it on one line."""
     verify()
     (record,) = [r for r in Store(verify.results).records() if r.deployed]
-    console = Console(force_terminal=True, no_color=True, width=80)
+    console = terminal(force_terminal=True, no_color=True, width=80)
     monkeypatch.setattr(verified, "terminal", lambda: console)
     verified.show_verified(record)
     text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)

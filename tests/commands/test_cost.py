@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from flatqat.bench.cell import cell_cost
 from flatqat.bench.cell.cell_cost import cost_of
 from flatqat.bench.records.store import Store
 from flatqat.console.fitted import print_fitting
-from flatqat.console.terminal import plain_table
+from flatqat.console.terminal import plain_table, terminal
 from flatqat.errors import StoreError
 from tests.helpers import RESULTS
 from tests.helpers.command_line import assert_one_line_error, terminal_of
@@ -70,7 +69,7 @@ def test_long_names_of_layers_go_over_lines(capsys):
         table.add_row(*(["encoder.layers." * 4, "100.0%"][at] for at in kept))
         return table
 
-    print_fitting(names, [], table_of, Console(width=12, force_terminal=True, color_system=None))
+    print_fitting(names, [], table_of, terminal(width=12, force_terminal=True, color_system=None))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[3:7]] == [
         "encoder.layers.e",

@@ -10,6 +10,7 @@ import pytest
 from flatqat import load_results
 from flatqat.bench.plan.jobs import members
 from flatqat.bench.plan.own_code import code_hash
+from flatqat.bench.records.record_json import record_to_dict, to_json
 from flatqat.bench.records.store import Store
 from tests.helpers import RESULTS, TOY, street_records
 from tests.helpers.command_line import assert_one_line_error
@@ -138,9 +139,9 @@ def test_a_parent_that_is_a_path_is_refused_and_removes_nothing(flatqat, hostile
     store = Store(hostile)
     record = store.records("digits-c")[0]
     other = replace(record, cell=replace(record.cell, parent=parent))
-    store.write_record(other, {})
-    done = flatqat("results", "rm", "*", "--results", hostile, "--yes")
     path = store.record_path(other.cell)
+    path.write_bytes(to_json(record_to_dict(other)))
+    done = flatqat("results", "rm", "*", "--results", hostile, "--yes")
     assert_one_line_error(done, rf"{path}: cell\.parent: expected a training id of twelve hex digits")
     assert precious.exists()
     assert path.exists()

@@ -6,9 +6,8 @@ import shutil
 import subprocess
 import sys
 
-from rich.console import Console
-
 from flatqat.commands import checked
+from flatqat.console.terminal import terminal
 from tests.helpers import RESULTS
 from tests.helpers.command_line import assert_one_line_error
 
@@ -25,7 +24,7 @@ def test_right_results_have_the_rows_of_the_report(flatqat):
 
 def test_the_last_line_wraps_between_words_on_a_terminal(capsys, monkeypatch):
     """A terminal itself would break it within a word; a pipe has it on one line."""
-    monkeypatch.setattr(checked, "terminal", lambda: Console(force_terminal=True, no_color=True, width=60))
+    monkeypatch.setattr(checked, "terminal", lambda: terminal(force_terminal=True, no_color=True, width=60))
     assert checked.print_checked(RESULTS / "first-look") == 0
     text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     last = text[text.index("OK: ") :].splitlines()

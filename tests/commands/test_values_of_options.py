@@ -112,6 +112,46 @@ def test_a_value_that_an_option_cannot_have(flatqat, tmp_path, monkeypatch, word
     assert sorted(Path().rglob("*")) == before, "something was written"
 
 
+OUTPUTS = [
+    (words, param.opts[0])
+    for words, command in COMMANDS.items()
+    for param in command.params
+    if param.name in ("output", "plot", "landscape", "write_baseline")
+    and param.metavar.startswith(("FILE", "DIR"))
+]
+
+
+@pytest.mark.parametrize("own", ["records/toy", "weights", "data", "pictures", "sensitivity/x", ".work"])
+@pytest.mark.parametrize(("words", "option"), OUTPUTS, ids=lambda value: "".join(value))
+def test_an_output_among_the_files_of_the_results_folder_is_refused(flatqat, tmp_path, words, option, own):
+    stored = tmp_path / "r" / own / "x.json"
+    stored.parent.mkdir(parents=True)
+    stored.write_text("stored")
+    suffix = {"--plot": ".png", "--landscape": ".png"}.get(
+        option, ".onnx" if words == ("export",) else ".json"
+    )
+    rest = [word for word in ENOUGH[words] if word != "--dry-run"]
+    form = ("--format", "json") if words[1:] in (("report",), ("check",)) else ()
+    if words == ("bench", "check"):
+        rest[-1] = __file__  # a baseline that exists
+    done = flatqat(*words, *rest, "--results", tmp_path / "r", *form, option, stored.with_suffix(suffix))
+    said = rf"{option}: expected a place outside .*{own.split('/')[0]}, which is for stored results, got .*"
+    assert_one_line_error(done, said)
+    assert stored.read_text() == "stored"
+    assert [path for path in (tmp_path / "r").rglob("*") if path.is_file()] == [stored]
+
+
+def test_a_link_to_a_stored_file_and_a_stored_link_are_among_them(flatqat, tmp_path):
+    for name in ("r/records", "r/weights", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link.json").symlink_to(tmp_path / "r/records/x.json")
+    (tmp_path / "r/weights/y.json").symlink_to(tmp_path / "elsewhere/y.json")
+    (tmp_path / "r/data").symlink_to(tmp_path / "elsewhere")
+    for output in ("link.json", "r/weights/y.json", "elsewhere/z.json"):
+        done = flatqat("bench", "baseline", "--results", tmp_path / "r", "--output", tmp_path / output)
+        assert_one_line_error(done, "--output: expected a place outside ")
+
+
 @pytest.mark.parametrize(
     ("words", "line", "said"),
     [

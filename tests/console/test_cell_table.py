@@ -9,6 +9,7 @@ from flatqat.console.board import UNKNOWN, Board, Doing, Row
 from flatqat.console.cell_table import cell_lines
 from flatqat.console.live import LINES_OF_TALK, LiveProgress
 from flatqat.console.progress import PlainProgress, Progress, progress_for
+from flatqat.console.terminal import terminal
 
 
 def row(method: str, bits: str = "4", seed: int = 0, **changes) -> Row:
@@ -61,7 +62,7 @@ def drawn(width: int, height: int = 24) -> str:
     """What stands on a terminal while cells are worked on, without the bars."""
     found = []
     with open("/dev/null", "w") as sink:
-        console = Console(file=sink, force_terminal=True, width=width, height=height, no_color=True)
+        console = terminal(file=sink, force_terminal=True, width=width, height=height, no_color=True)
         live = LiveProgress(console)
         paper = Console(width=width, record=True, file=sink)
         tell(live, lambda: paper.print(live.table(2)))
@@ -220,7 +221,7 @@ def terminal_of(monkeypatch, **environment: str) -> Console:
         monkeypatch.delenv(name, raising=False)
     for name, value in {"TERM": "xterm", **environment}.items():
         monkeypatch.setenv(name, value)
-    return Console(file=Terminal(), width=80, height=24)
+    return terminal(file=Terminal(), width=80, height=24)
 
 
 def test_an_interrupt_leaves_the_terminal_as_it_was(monkeypatch):

@@ -8,6 +8,7 @@ from rich.console import Console
 from flatqat.console.live import LiveProgress
 from flatqat.console.merged import Merged, Receiver, Sent
 from flatqat.console.progress import PlainProgress, Progress
+from flatqat.console.terminal import terminal
 
 
 class Shown(Progress):
@@ -92,7 +93,7 @@ def test_the_tasks_of_a_process_that_died_are_over():
 
 
 def test_bars_of_several_tasks_stand_side_by_side():
-    live = LiveProgress(Console(force_terminal=True, quiet=True))
+    live = LiveProgress(terminal(force_terminal=True, quiet=True))
     with live.task("a", 2):
         with live.task("b", 2):
             assert [task.description for task in live.bars.tasks] == ["a", "b"]
@@ -105,7 +106,7 @@ def test_bars_of_several_tasks_stand_side_by_side():
 
 
 def test_brackets_in_a_description_are_no_markup():
-    live = LiveProgress(Console(force_terminal=True, quiet=True, width=100))
+    live = LiveProgress(terminal(force_terminal=True, quiet=True, width=100))
     with open("/dev/null", "w") as sink, live.task("train [red]qat[/nothing]", 2):
         paper = Console(width=100, record=True, file=sink)
         paper.print(live.bars.get_renderable())

@@ -50,7 +50,7 @@ def test_bits_of_many_layers_do_not_squeeze_the_methods():
 def report(folder: str | Path, view: View, width: int | None, capsys) -> str:
     """What a terminal of this width shows; None is a pipe."""
     store = Store(RESULTS / folder)
-    console = Console(width=width, force_terminal=True, no_color=True) if width else terminal()
+    console = terminal(width=width, force_terminal=True, no_color=True) if width else terminal()
     show(load(store, None), store, view, console)
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
 

@@ -8,8 +8,8 @@ from onnx import TensorProto, helper, numpy_helper
 from flatqat import registry
 from flatqat.export.batchnorm import fold_batchnorm_
 from flatqat.export.graph import place_grids_
-from flatqat.export.network import Network
-from flatqat.export.read import Codes, weight_codes
+from flatqat.export.network import QuantizedNetwork
+from flatqat.export.read import QuantizedWeight, weight_codes
 from tests.helpers.observers import observed
 from tests.helpers.onnx_runs import kinds, run, stored
 
@@ -21,7 +21,9 @@ def random(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(len(shape)))
 
 
-def codes_of(kind: str, quantizer: str = "minmax", bits: int = 4, per_channel: bool = True) -> Codes:
+def codes_of(
+    kind: str, quantizer: str = "minmax", bits: int = 4, per_channel: bool = True
+) -> QuantizedWeight:
     """A weight of four output channels on its grid."""
     axis, weight = int(kind == "ConvTranspose"), random(*SHAPES[kind])
     shape = [4 if i == axis else 1 for i in range(weight.ndim)] if per_channel else []
@@ -52,9 +54,9 @@ def traced(kind: str, gamma=GAMMA, *, bias: bool = True, reader: bool = False, *
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
-def both(proto, codes: Codes):
+def both(proto, codes: QuantizedWeight):
     """The logits before and after, the folded graph, and what was said."""
-    network = Network(weights={"layer": codes}, inputs={}, layers={"layer": "layer"})
+    network = QuantizedNetwork(weights={"layer": codes}, inputs={}, layers={"layer": "layer"})
     before, after = onnx.ModelProto(), onnx.ModelProto()
     before.CopyFrom(proto)
     after.CopyFrom(proto)
@@ -128,5 +130,5 @@ def test_groups_of_a_transposed_convolution_share_scales():
     weight = codes_of("ConvTranspose")
     proto = traced("ConvTranspose", group=1)
     proto.graph.node[1].attribute[0].i = 3
-    network = Network(weights={"layer": weight}, inputs={}, layers={"layer": "layer"})
+    network = QuantizedNetwork(weights={"layer": weight}, inputs={}, layers={"layer": "layer"})
     assert "its groups share scales" in fold_batchnorm_(proto, network).kept[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flatqat.bench.records.pictures import Seen, as_jpeg
+from flatqat.bench.records.pictures import SeenImage, as_jpeg
 from flatqat.bench.records.store import Store
 from flatqat.spec import Cell
 from tests.helpers import street_records
@@ -44,5 +44,5 @@ def put_seen(store: Store) -> None:
         seen = {}
         for at in PLACES:
             pixels = np.random.default_rng(at).integers(0, 255, size=(*SHAPE, 3)).astype(np.uint8)
-            seen[at] = Seen(image=as_jpeg(pixels), truth=labels(99, shift, at))
+            seen[at] = SeenImage(image=as_jpeg(pixels), truth=labels(99, shift, at))
         store.pictures.add_seen("streets", shift, seen)

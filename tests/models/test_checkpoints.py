@@ -1,14 +1,17 @@
 """Files of weights as training scripts write them: nested, averaged, wrapped, in other types, hostile."""
 
+import errno
 import io
 import os
 import pickle
 import re
 import socket
+import sys
 import tarfile
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -353,6 +356,23 @@ def test_what_is_no_regular_file_is_refused(tmp_path, monkeypatch, kind):
 def test_devices_and_names_that_cannot_exist_are_refused(name):
     with pytest.raises(WeightsError, match=r"expected a readable file .*, got (a device|none)"):
         loaded(Path(name))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_file_whose_name_is_not_text_is_read(tmp_path):
+    path = tmp_path / os.fsdecode(b"n\xff") / "w.safetensors"
+    path.parent.mkdir()
+    save_file(RAW, tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors").rename(path)
+    assert same(loaded(path)[0], RAW)
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path, monkeypatch):
+    """The reader of safetensors says of every file that it cannot open that there is none."""
+    save_file(RAW, tmp_path / "w.safetensors")
+    monkeypatch.setattr(Path, "open", Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
+    with pytest.raises(WeightsError, match="expected a readable file, got: Permission denied; check"):
+        loaded(tmp_path / "w.safetensors")
 
 
 def cell_of(path, tmp_path):

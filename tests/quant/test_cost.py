@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flatqat.models.base import build
 from flatqat.quant.apply import quantize_
-from flatqat.quant.cost import layer_costs, network_cost
+from flatqat.quant.cost import network_cost
 from flatqat.quant.layer_cost import Call
 from flatqat.spec import QuantSpec
 
@@ -93,7 +93,7 @@ def test_a_small_net_at_mixed_bits_by_hand():
 
 def test_a_transposed_convolution_multiplies_each_input_value_with_the_whole_kernel():
     net = nn.ConvTranspose2d(6, 4, 3, stride=2, padding=1, output_padding=1, groups=2, bias=False)
-    (layer,) = layer_costs(quantized(net, "4", keep="none"), (6, 5, 7)).values()
+    (layer,) = network_cost(quantized(net, "4", keep="none"), (6, 5, 7)).layers.values()
     assert layer.macs == (6 * 5 * 7) * (4 // 2) * 9
     assert (layer.weights, layer.weight_bits, layer.act_bits) == (6 * 2 * 9, 4, 4)
     assert layer.calls == (Call(place=0, inputs=210, outputs=4 * 10 * 14),)
@@ -113,7 +113,7 @@ class Shared(nn.Module):
 
 @pytest.mark.parametrize("bits", ["fp", "4"])
 def test_each_call_counts_and_a_shared_weight_once(bits):
-    costs = layer_costs(quantized(Shared(), bits), (3, 5, 8))
+    costs = network_cost(quantized(Shared(), bits), (3, 5, 8)).layers
     tokens = 3 * 5
     assert (costs["a"].macs, costs["b"].macs) == (2 * tokens * 64, tokens * 64)
     assert (costs["a"].weights, costs["b"].weights) == (64, 0)
@@ -155,7 +155,7 @@ def test_quantizers_change_bits_alone_and_the_run_changes_nothing():
     modes = [module.training for module in net.modules()]
     state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     drawn = torch.random.get_rng_state()
-    costs = layer_costs(net, (3, 32, 32))
+    costs = network_cost(net, (3, 32, 32)).layers
     assert torch.equal(torch.random.get_rng_state(), drawn)
     assert [module.training for module in net.modules()] == modes
     assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items())

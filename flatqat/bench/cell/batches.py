@@ -110,7 +110,7 @@ def _indices(data: ImageData, batch_size: int, steps: int, order: torch.Generato
 def _augmented(
     images: Tensor, suite: Suite, draws: torch.Generator, rows: slice | None, whole: int
 ) -> Tensor:
-    """Return augmented images: those of a part of a batch as within the whole, whose others are black."""
+    """Augment some rows exactly as within the whole batch; the other rows are black."""
     if suite.augment is None:
         return images
     if rows is None:

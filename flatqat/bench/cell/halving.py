@@ -33,7 +33,7 @@ class Sizes:
         self._most: dict[str, int] = {}
 
     def most(self, kind: str, usual: int) -> int:
-        """Return how many images at a time a kind of work takes: as many as usual, or as memory allowed."""
+        """Return how many images at a time a kind of work takes: `usual`, or fewer if memory once lacked."""
         return min(usual, self._most.get(kind, usual))
 
     def halved(self, work: Callable[[int], T], kind: str, usual: int, say: Say) -> T:

@@ -8,7 +8,7 @@ from torch import nn
 
 from flatqat.bench.records.named import results_option
 from flatqat.bench.records.store import Store
-from flatqat.bench.records.weights import FIX, check_weights
+from flatqat.bench.records.weights import FIX, check_content
 from flatqat.errors import StoreError, Vanished, WeightsError
 from flatqat.models.base import Normalized, build
 from flatqat.models.weights import load_weights_
@@ -27,12 +27,14 @@ def restore(
     *,
     which: Which = "selected",
     model: str | None = None,
+    recorded: str = "",
 ) -> Normalized:
     """Return a cell's model as the store has it, quantized and in eval mode.
 
     `which` says whether its weights are those selected on `val` or those of the last step; without selection
-    they are the same. `model` replaces the cell's own name of its network, see `trusted_model`. Raises
-    StoreError if the weights are gone or damaged.
+    they are the same. `model` replaces the cell's own name of its network, see `trusted_model`. `recorded` is
+    the digest that the selected weights have by the cell's record. Raises StoreError if the weights are gone,
+    damaged or others.
     """
     path = store.weights_path(cell)
     if which == "last" and store.weights_path(cell, which).exists():
@@ -43,7 +45,7 @@ def restore(
         raise Vanished(f"cell {cell.label}: expected its weights at {path}, found none; {fix}")
     net = blank(cell, suite, model=model)
     quantize_(net.net, cell.quant_spec)
-    load_stored_(net.net, path)
+    load_stored_(net.net, path, recorded)
     return net.to(device).eval()
 
 
@@ -80,9 +82,9 @@ def channels_last_(model: Normalized) -> Normalized:
     return model
 
 
-def load_stored_(net: nn.Module, path: Path) -> None:
-    """Load weights that flatqat stored itself; raises StoreError if they are damaged or another cell's."""
-    check_weights(path)
+def load_stored_(net: nn.Module, path: Path, recorded: str = "") -> None:
+    """Load weights that flatqat stored itself. Raises StoreError if they are damaged or not these."""
+    check_content(path, recorded)
     try:
         load_weights_(net, path)
     except WeightsError as error:

@@ -57,11 +57,18 @@ def check_image_sets(suite: Suite, sets: Sequence[ImageData]) -> None:
 
 def check_same_images(suite: Suite, root: Path | None, store: Store) -> str:
     """Return the fingerprint of a suite's images. Raises DataError if a used folder has another."""
-    current, stored = fingerprint_of(suite, root), store.data(suite)
+    current = fingerprint_of(suite, root)
+    check_fingerprint(suite, current, store)
+    return current
+
+
+def check_fingerprint(suite: Suite, current: str, store: Store) -> bool:
+    """Return whether a results folder has the fingerprint of a suite. Raises DataError if it has another."""
+    stored = store.data(suite)
     if stored is not None and stored.fingerprint != current:
         raise DataError(
             f"suite {suite.name}: expected the images that {store.root} was made from "
             f"(fingerprint {stored.fingerprint}), got others ({current}); use another --results or "
             "--data-root"
         )
-    return current
+    return stored is not None

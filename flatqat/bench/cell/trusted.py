@@ -3,9 +3,9 @@
 import shlex
 from collections.abc import Sequence
 
-from flatqat import registry
 from flatqat.bench.plan.own_code import code_hash, own_files
 from flatqat.errors import StoreError
+from flatqat.models.base import names_of
 from flatqat.spec import Cell
 from flatqat.suite import Suite
 
@@ -19,7 +19,7 @@ def trusted_model(cell: Cell, suite: Suite, named: Sequence[str] = ()) -> str:
     """
     source, _, code = cell.model.partition(":")
     models = [cell.model]
-    if not registry.load(registry.MODELS, source).names():
+    if not names_of(source):
         models = [name for name in named if name.partition(":")[0] == source]
         if not models:
             option = f"--model {shlex.quote(cell.model)}"

@@ -11,7 +11,7 @@ from flatqat.bench.cell.adapted import check_not_adapted
 from flatqat.bench.cell.cell_cost import image_size
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.trusted import trusted_model
-from flatqat.bench.plan.jobs import members
+from flatqat.bench.plan.jobs import suite_of
 from flatqat.bench.records.store import Store
 from flatqat.errors import UsageError
 from flatqat.models.base import Normalized
@@ -51,8 +51,9 @@ def deployable(name: str, results: Path, models: Sequence[str] = ()) -> Deployab
     if cell.quant_spec.is_fp:
         got = "one in floating point, which has no codes to export"
         raise UsageError(f"cell {cell.label}: expected a quantized one, got {got}; name another")
-    (suite,) = members(cell.suite, cell.seed)
-    model = restore(cell, suite, store, model=trusted_model(cell, suite, models))
+    suite = suite_of(cell)
+    named = trusted_model(cell, suite, models)
+    model = restore(cell, suite, store, model=named, recorded=record.train.weights)
     return Deployable(
         record=record,
         suite=suite,

@@ -13,7 +13,7 @@ from flatqat.models.base import Normalized
 from flatqat.quant.apply import quantizers
 from flatqat.spec import CodeFlips
 
-Codes = dict[str, list[Tensor]]
+CodesByLayer = dict[str, list[Tensor]]
 """By layer, in the order of computing, the codes of each call of it."""
 
 
@@ -25,7 +25,7 @@ class CodeComparison:
         self._layers: set[str] = set()
         self._first: tuple[int, str] | None = None
 
-    def add(self, cell: Codes, other: Codes, images: int) -> None:
+    def add(self, cell: CodesByLayer, other: CodesByLayer, images: int) -> None:
         """Compare the codes of the layers that `other` has; both are of the same images.
 
         Raises UsageError if `other` has more or fewer codes at a layer.
@@ -65,11 +65,11 @@ class CodeComparison:
         )
 
 
-def codes_of_file(loaded: Loaded, layers: list[str]) -> Callable[[Tensor], Codes]:
-    """Return what maps images to codes by a graph that also returns codes, each of one of `layers`."""
+def codes_of_file(loaded: Loaded, layers: list[str]) -> Callable[[Tensor], CodesByLayer]:
+    """Return a function from images to codes, which a graph returns after its logits, one for each layer."""
 
-    def codes(images: Tensor) -> Codes:
-        found: Codes = {}
+    def codes(images: Tensor) -> CodesByLayer:
+        found: CodesByLayer = {}
         outputs = loaded.run(np.ascontiguousarray(images.numpy()))[1:]
         for layer, output in zip(layers, outputs, strict=True):
             found.setdefault(layer, []).append(torch.from_numpy(output))
@@ -78,11 +78,11 @@ def codes_of_file(loaded: Loaded, layers: list[str]) -> Callable[[Tensor], Codes
     return codes
 
 
-def codes_of_cell(model: Normalized, network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Codes]:
-    """Return what maps images to codes by the quantizers of a model while `network`, which calls it, runs."""
+def codes_of_cell(model: Normalized, network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], CodesByLayer]:
+    """Return a function from images to the codes of a model's inputs while `network` calls the model."""
 
-    def codes(images: Tensor) -> Codes:
-        found: Codes = {}
+    def codes(images: Tensor) -> CodesByLayer:
+        found: CodesByLayer = {}
         hooks = []
         for layer, quantizer in quantizers(model.net):
 

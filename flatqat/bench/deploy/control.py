@@ -1,9 +1,9 @@
-"""A cell beside itself with its sums rounded otherwise: how far a faithful file may be off.
+"""A cell compared with itself under other rounding: how far a faithful file may differ from it.
 
 Runtimes add up the products of a layer in other orders, so sums differ in their last digits. Where one lies
 at the border of two codes it is rounded to the other one, which is a whole step in the next layer, and there
-moves more codes. So in deep networks differences grow to some level whatever began them, and a file that says
-exactly what the cell says differs from it by as much as the cell from itself.
+moves more codes. So in deep networks differences grow to some level whatever began them, and a file that
+describes exactly the cell's network differs from it by as much as the cell from itself.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ def rounded_otherwise(model: Normalized, seed: int = 0) -> Iterator[None]:
 
 
 def control(model: Normalized) -> Callable[[Tensor], Tensor]:
-    """Return a cell's network, rounded otherwise, as what maps images to logits; in float32 like its file."""
+    """Return a function from images to a cell's logits under other rounding, in float32 like its file."""
 
     def run(images: Tensor) -> Tensor:
         with rounded_otherwise(model):

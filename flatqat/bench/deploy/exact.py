@@ -17,17 +17,17 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from flatqat.bench.deploy.agreement import Agreement
-from flatqat.bench.deploy.codes import CodeComparison, Codes
+from flatqat.bench.deploy.codes import CodeComparison, CodesByLayer
 from flatqat.bench.deploy.exported_file import ExportedFile
 from flatqat.bench.deploy.reference import Reference, exact_root
 from flatqat.bench.deploy.runtime import InBatches, Loaded
-from flatqat.export.grids import Grid
-from flatqat.export.network import Network, read_network
+from flatqat.export.grids import ExportedGrid
+from flatqat.export.network import QuantizedNetwork, read_network
 from flatqat.models.base import Normalized
 from flatqat.quant.apply import quantizable
 from flatqat.spec import Exact
 
-Both = Callable[[Tensor], tuple[Tensor, Codes]]
+Both = Callable[[Tensor], tuple[Tensor, CodesByLayer]]
 """Maps images in float64 to logits and to the codes of quantized inputs."""
 
 
@@ -72,7 +72,7 @@ class InFloat64:
         )
 
 
-def exact_cell_(model: Normalized, network: Network) -> Both:
+def exact_cell_(model: Normalized, network: QuantizedNetwork) -> Both:
     """Return a quantized network in float64, in place: grids and constants are what float32 makes of them."""
     for name, layer in quantizable(model.net).items():
         module: Any = layer
@@ -81,7 +81,7 @@ def exact_cell_(model: Normalized, network: Network) -> Both:
             levels = _widened(codes.grid).dequantize(codes.codes)
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
             module.weight = nn.Parameter(levels, requires_grad=False)
-    seen: Codes = {}
+    seen: CodesByLayer = {}
     for name, grid in network.inputs.items():
         rounding: Any = model.net.get_submodule(name)
         rounding.input_quantizer = _Rounding(_widened(grid), name, seen)
@@ -93,7 +93,7 @@ def exact_cell_(model: Normalized, network: Network) -> Both:
                 setattr(part, attribute, stored if of_node else exact_root(stored))
     model.double()
 
-    def run(images: Tensor) -> tuple[Tensor, Codes]:
+    def run(images: Tensor) -> tuple[Tensor, CodesByLayer]:
         seen.clear()
         logits: Tensor = model(images)
         return logits, dict(seen)
@@ -106,9 +106,9 @@ def exact_file(file: ExportedFile, layers: Sequence[str]) -> Both:
     data, with_codes = file.with_codes(layers)
     graph: Loaded = Reference(data) if file.batch is None else InBatches(Reference(data), file.batch)
 
-    def run(images: Tensor) -> tuple[Tensor, Codes]:
+    def run(images: Tensor) -> tuple[Tensor, CodesByLayer]:
         logits, *outputs = map(torch.from_numpy, graph.run(images.numpy()))
-        found: Codes = {}
+        found: CodesByLayer = {}
         for layer, output in zip(with_codes, outputs, strict=True):
             found.setdefault(layer, []).append(output)
         return logits, found
@@ -119,7 +119,7 @@ def exact_file(file: ExportedFile, layers: Sequence[str]) -> Both:
 class _Rounding(nn.Module):
     """Puts an input on its grid, and keeps its codes."""
 
-    def __init__(self, grid: Grid, layer: str, seen: Codes) -> None:
+    def __init__(self, grid: ExportedGrid, layer: str, seen: CodesByLayer) -> None:
         super().__init__()
         self._grid, self._layer, self._seen = grid, layer, seen
 
@@ -129,7 +129,7 @@ class _Rounding(nn.Module):
         return self._grid.dequantize(codes)
 
 
-def _widened(grid: Grid) -> Grid:
+def _widened(grid: ExportedGrid) -> ExportedGrid:
     """Return a grid whose numbers are the same, in float64."""
     parts = {name: getattr(grid, name) for name in ("scale", "offset", "levels", "thresholds")}
     return replace(grid, **{name: part.double() for name, part in parts.items() if part is not None})

@@ -11,7 +11,7 @@ from flatqat.console.printable import bytes_in_words
 from flatqat.errors import UsageError, choose, found
 from flatqat.export.codes_file import as_codes
 from flatqat.export.describe import described
-from flatqat.export.network import Network, float_bytes, read_network
+from flatqat.export.network import QuantizedNetwork, float_bytes, read_network
 from flatqat.models.optional import require
 
 SUFFIXES = {"onnx": ".onnx", "codes": ".safetensors"}
@@ -68,7 +68,7 @@ def export_cell(
 
 
 def _as_onnx(
-    cell: Deployable, network: Network, data_root: Path | None, options: ExportOptions
+    cell: Deployable, network: QuantizedNetwork, data_root: Path | None, options: ExportOptions
 ) -> tuple[bytes, list[str]]:
     from flatqat.export.onnx_model import as_file, onnx_model
 
@@ -82,7 +82,7 @@ def _as_onnx(
 
 
 def _as_codes(
-    cell: Deployable, network: Network, data_root: Path | None, options: ExportOptions
+    cell: Deployable, network: QuantizedNetwork, data_root: Path | None, options: ExportOptions
 ) -> tuple[bytes, list[str]]:
     notes = _about_scoring(cell)
     metadata = metadata_of(cell, described(network), (), notes)
@@ -95,7 +95,7 @@ def _about_scoring(cell: Deployable) -> list[str]:
     return notes + ([f"scored through the window {cell.model.window}"] if cell.model.window else [])
 
 
-def _quantized(network: Network) -> str:
+def _quantized(network: QuantizedNetwork) -> str:
     some = sum(owner is not None or name in network.inputs for name, owner in network.layers.items())
     layers = f"{some} of {len(network.layers)} layers"
     if not network.weights:

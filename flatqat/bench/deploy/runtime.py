@@ -21,7 +21,7 @@ EXACT = {"LP_TRANSFORMS_MODE": "NO", "EXECUTION_MODE_HINT": "ACCURACY"}
 """OpenVINO without its integer kernels: it always transforms graphs, and this is as near as it comes."""
 FATAL_ONLY = 4  # of the levels of its log: errors are raised as well
 
-Network = Callable[[Tensor], Tensor]
+LogitsFn = Callable[[Tensor], Tensor]
 
 
 class Loaded(Protocol):
@@ -132,7 +132,7 @@ def check_installed(name: str) -> None:
         require(package, extra=EXTRAS[package])
 
 
-def network(loaded: Loaded) -> Network:
+def network(loaded: Loaded) -> LogitsFn:
     """Return what maps images to the first output of a graph. Raises UsageError if the runtime refuses."""
 
     def run(images: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class SetOutcome:
     """What a set showed of the cell and of the file."""
 
     cell: Side
@@ -34,7 +34,7 @@ class Seen:
 
 
 def summed_up(
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, SetOutcome],
     shifts: Mapping[str, ShiftInfo],
     metric: Metric,
     codes: CodeFlips | None = None,
@@ -56,7 +56,7 @@ def summed_up(
 
 
 def compared(
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, SetOutcome],
     names: Sequence[str],
     averaged: Sequence[str],
     image_sets: Mapping[str, str],
@@ -80,7 +80,7 @@ def compared(
 
 
 def _interval(
-    seen: Mapping[str, Seen], names: Sequence[str], image_sets: Mapping[str, str], metric: Metric
+    seen: Mapping[str, SetOutcome], names: Sequence[str], image_sets: Mapping[str, str], metric: Metric
 ) -> tuple[float | None, float | None]:
     """Return the 95% interval of the file minus the cell in the mean over sets, over images alone.
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from flatqat.bench.cell.batches import scoring_batch_size
 from flatqat.bench.deploy.agreement import Agreement
-from flatqat.bench.deploy.runtime import Network
-from flatqat.bench.deploy.summary import Seen, Side
+from flatqat.bench.deploy.runtime import LogitsFn
+from flatqat.bench.deploy.summary import SetOutcome, Side
 from flatqat.console.progress import Advance, part
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
@@ -34,10 +34,10 @@ class Swept:
     """What one set showed: the scores of the cell, and by run what it and the cell did."""
 
     scores: Mapping[str, Score]
-    seen: Mapping[str, Seen]
+    seen: Mapping[str, SetOutcome]
 
 
-class Sweep:
+class SideBySide:
     """Scores a cell and the runs of its file, by name, one set after the other.
 
     Images are decoded once for all; all see them through the cell's window, if it has one.
@@ -47,7 +47,7 @@ class Sweep:
         self,
         suite: Suite,
         model: Normalized,
-        runs: Mapping[str, Network],
+        runs: Mapping[str, LogitsFn],
         *,
         root: Path | None,
         limit: int | None,
@@ -98,14 +98,15 @@ class Sweep:
         return Swept(
             scores=scores,
             seen={
-                name: Seen(cell=sides[""], file=sides[name], agreement=agreements[name]) for name in self.runs
+                name: SetOutcome(cell=sides[""], file=sides[name], agreement=agreements[name])
+                for name in self.runs
             },
         )
 
     def _meter(self, shift: Shift) -> Meter:
         return self.task.meter(self.suite.classes, shift.class_subset, shift.groups)
 
-    def _predict(self, run: Network, images: Tensor) -> Tensor:
+    def _predict(self, run: LogitsFn, images: Tensor) -> Tensor:
         def checked(seen: Tensor) -> Tensor:
             logits = run(seen)
             sides = seen.shape[2:] if self.suite.task == "segmentation" else ()

@@ -14,13 +14,13 @@ from flatqat.bench.cell.restore import blank
 from flatqat.bench.cell.same_images import check_same_images
 from flatqat.bench.cell.trusted import trusted_model
 from flatqat.bench.deploy.cell import Deployable, deployable
-from flatqat.bench.deploy.codes import CodeComparison, Codes, codes_of_cell, codes_of_file
+from flatqat.bench.deploy.codes import CodeComparison, CodesByLayer, codes_of_cell, codes_of_file
 from flatqat.bench.deploy.control import control
 from flatqat.bench.deploy.exported_file import ExportedFile, read_exported
 from flatqat.bench.deploy.latency import latency_of
 from flatqat.bench.deploy.runtime import Loaded, check_installed, load, network
 from flatqat.bench.deploy.summary import summed_up
-from flatqat.bench.deploy.sweep import Sweep, Swept, first_window
+from flatqat.bench.deploy.sweep import SideBySide, Swept, first_window
 from flatqat.bench.records.deployments import with_deployment
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import Progress
@@ -82,6 +82,7 @@ def verify_cell(
         if finding.is_fatal:
             raise DataError(f"suite {suite.name}: {finding.what}; {finding.fix}")
     store = Store(results)
+    store.check_writable()
     check_same_images(suite.on_disk(data_root), data_root, store)
     exact = None
     if options.exact_images:
@@ -107,7 +108,7 @@ class _Comparison:
         self.runs = {run: network(graph) for run, graph in self.graphs.items()}
         self.runs[CONTROL] = control(cell.model)
         self.codes = {run: CodeComparison() for run in self.runs}
-        self.codes_of: dict[str, Callable[[Tensor], Codes]] = {}
+        self.codes_of: dict[str, Callable[[Tensor], CodesByLayer]] = {}
         if options.code_images:
             inputs = [layer for layer, quantizer in quantizers(cell.model.net) if quantizer.role == "input"]
             graph, layers = file.with_codes(inputs)
@@ -122,7 +123,7 @@ class _Comparison:
         """Run all on all sets, and return what came out."""
         options, record, model = self.options, self.cell.record, self.cell.model
         suite, scored = self.cell.suite.on_disk(root), record.scores
-        sweep = Sweep(suite, model, self.runs, root=root, limit=limit, workers=options.workers)
+        sweep = SideBySide(suite, model, self.runs, root=root, limit=limit, workers=options.workers)
         shifts = [s for s in suite.shifts if s.name in scored and s.weights == "selected"]
         every = {s.name: scored[s.name]["nll"].n for s in shifts}
         counts = {name: min(n, limit or n) for name, n in every.items()}
@@ -164,7 +165,7 @@ class _Comparison:
         codes = self.codes[run].result() if self.codes_of else None
         return summed_up(seen, self.cell.record.protocol.shifts, task_of(self.cell.suite.task).metric, codes)
 
-    def _latency(self, sweep: Sweep, shift: Shift) -> Latency:
+    def _latency(self, sweep: SideBySide, shift: Shift) -> Latency:
         """Return how long the first image of a set takes in the file, and without quantization in torch.
 
         A file that takes a fixed number of images gets as many, and so does the other network.

@@ -8,12 +8,11 @@ from flatqat.bench.gate.compare import are_identical
 from flatqat.bench.gate.shift_groups import By, shift_groups
 from flatqat.bench.records.cell_names import begins
 from flatqat.bench.records.paired import Runs, components_of
-from flatqat.bench.records.sections import Section, method_alone, names_of, row_label
+from flatqat.bench.records.sections import RowKey, Section, method_alone, names_of, row_label
 from flatqat.bench.records.store import Store
 from flatqat.spec import Record
 
-Key = tuple[str, str]
-Rows = dict[Key, list[Record]]
+Rows = dict[RowKey, list[Record]]
 """Finished records by (method, bits), as a section has them."""
 
 
@@ -60,7 +59,7 @@ def _part(title: str, ours: Rows, theirs: Rows, store: Store, by: By) -> Part:
     return Part(title=title, rows=found, missing=missing, differs={})
 
 
-def _pairs(ours: Rows, theirs: Rows) -> list[tuple[Key, Key]]:
+def _pairs(ours: Rows, theirs: Rows) -> list[tuple[RowKey, RowKey]]:
     """Return the rows of the same bits; where there are none and one side has a single row, that with all."""
     every = [(key, other) for key in ours for other in theirs if ours[key] != theirs[other]]
     alike = [(key, other) for key, other in every if key[1] == other[1]]

@@ -1,4 +1,4 @@
-"""A network is fitted to the images of a set before it is scored on them: without labels, for this set alone.
+"""Adaptation: a network is fitted, without labels, to the images of each set before it is scored on it.
 
 `bn` estimates BatchNorm statistics on all images of the set, with quantizers on, and then scores it in eval
 mode. Before that `bn+steps` sets the ranges of input quantizers anew, as the method does before training,
@@ -52,9 +52,9 @@ def is_adapted(job: Job, shift: Shift) -> bool:
 
 
 def batches_of(data: ImageData) -> list[Tensor]:
-    """Return the index of each batch: all images, in a fixed random order, in equal parts but for one image.
+    """Return the index of each batch: all images in a fixed random order, sizes equal but for one image.
 
-    They have as many images as fit in MOST and MOST_VALUES, or up to twice as many.
+    A batch has as many images as MOST and MOST_VALUES allow, or up to twice as many.
     """
     size = max(LEAST, min(MOST, MOST_VALUES // data.fetch(torch.arange(1)).numel()))
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(ORDER_SEED))
@@ -65,10 +65,10 @@ def batches_of(data: ImageData) -> list[Tensor]:
 def fitted(
     jobs: Sequence[Job], models: Mapping[str, Normalized], data: ImageData, reader: Reader, guarded: Guarded
 ) -> Iterator[None]:
-    """Within the context, the models of jobs, by the ids of their cells, are fitted to images.
+    """Fit the models of jobs (by the ids of their cells) to images within the context.
 
-    All see each batch side by side. What one of them does is within `guarded(job)`, which may remove a model
-    that fails.
+    All see each batch side by side. Each one's part runs within `guarded(job)`, which may remove a model that
+    fails.
     """
     fits = {job.cell.id: fitting(models[job.cell.id], job) for job in jobs}
     parts, left = batches_of(data), list(jobs)
@@ -95,8 +95,8 @@ def fitted(
 def fitting(model: Normalized, job: Job) -> Generator[int, None, None]:
     """Fit a model to a set, and put it back as it was when the generator is closed.
 
-    It yields how many batches, the first ones, the model has to predict before it goes on; with 0, which
-    comes last, the model can be scored. It raises TrainingFailed if an input has no finite range.
+    It yields how many of the batches the model must predict before the generator is resumed; the last number
+    is 0: the model can be scored. It raises TrainingFailed if an input has no finite range.
     """
     inputs = {}
     if job.cell.adapt == "bn+steps":
@@ -117,6 +117,6 @@ def fitting(model: Normalized, job: Job) -> Generator[int, None, None]:
 
 
 def _set_ranges(inputs: Mapping[str, Quantizer], job: Job) -> None:
-    """Set the grids of inputs from what they observed, by the method's own settings."""
+    """Set the grids of input quantizers from the values they observed, with the method's own settings."""
     ranges: RangeInit = getattr(job.config, "ranges", RANGES)
     set_input_grids_(inputs, ranges, getattr(job.config, "percentile", PERCENTILE))

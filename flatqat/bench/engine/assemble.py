@@ -78,12 +78,12 @@ def with_flatness(job: Job, store: Store) -> Record:
 
 
 def elsewhere(part: Part, env: Environment) -> Part:
-    """Return a part of a record that names where it was computed only if that is not `env`."""
+    """Return a part of a record, which names where it was computed only if that is not `env`."""
     return replace(part, env=None) if part.env == env else part
 
 
 def placed(flatness: Flatness, env: Environment) -> Flatness:
-    """Return flatness whose spaces name where they were measured only if that is not `env`."""
+    """Return flatness, whose spaces name where they were measured only if that is not `env`."""
     spaces: dict[str, Any] = {name: elsewhere(one, env) for name, one in flatness.spaces.items()}
     return replace(flatness, **spaces)
 

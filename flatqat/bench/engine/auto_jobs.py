@@ -1,4 +1,4 @@
-"""How many processes pay for themselves in a run on this machine."""
+"""How many processes are worth starting for a run on this machine."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def auto_jobs(work: float, session: Session) -> int:
 
 
 def processes(todo: Sequence[Lack], session: Session) -> int:
-    """Return how many processes share what is to do without sharing cores or a GPU.
+    """Return how many processes share the work, each with cores or a GPU of its own.
 
     That is 1 for a Ray cluster, whose size may change.
     """

@@ -84,7 +84,7 @@ def canary(wanted: Sequence[Figure], session: Session) -> list[Check]:
             reason = _reason(error, model, session)
             checks += [Check(figure=f, verdict="not checked", reason=reason) for f in these]
         else:
-            session.store.drop_work(job.cell)  # of a killed call, before the data was mended
+            session.store.drop_work(job.cell)  # of a killed call, before the data was fixed
             checks += [_check(figure, job, session) for figure in these]
             session.store.drop_work(job.cell)
     return checks

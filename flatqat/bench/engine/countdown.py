@@ -1,4 +1,4 @@
-"""About how long all that is left of a run takes."""
+"""An estimate of how long the rest of a run takes."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -7,9 +7,9 @@ from flatqat.console.progress import Progress, seconds
 
 
 class Countdown:
-    """Says how far a run is: the time that is left is in proportion to that of the work done so far.
+    """Announces pieces of work with the time left, which is extrapolated from the work done so far.
 
-    Whoever did that work; parts that are skipped count as done.
+    Work of other processes counts as done, and so do parts that are skipped.
     """
 
     def __init__(self, progress: Progress, clock: Callable[[], float] = monotonic) -> None:
@@ -18,7 +18,7 @@ class Countdown:
 
     @property
     def ahead(self) -> float:
-        """The work that is left; the most that ever was is all of it."""
+        """The remaining work; the largest value so far counts as the total."""
         return self._ahead
 
     @ahead.setter
@@ -26,7 +26,7 @@ class Countdown:
         self._ahead, self._total = work, max(work, self._total)
 
     def say(self, what: str) -> None:
-        """Say what begins, and the time that is left for all that is ahead, this included."""
+        """Say what begins, and about how long the remaining work takes, this included."""
         done = self._total - self._ahead
         left = (self._clock() - self._began) / done * self._ahead if done > 0 else 0.0
         self._progress.say(f"{what}, about {seconds(left)} left in all" if left else what)

@@ -8,30 +8,30 @@ from typing import Protocol
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.auto_jobs import auto_jobs
 from flatqat.bench.engine.process import Ending, Process
-from flatqat.bench.engine.task import Task
+from flatqat.bench.engine.task import Assignment
 from flatqat.bench.plan.request import Request
 from flatqat.console.merged import Receiver
 from flatqat.console.progress import Progress
 
 
 class Worker(Protocol):
-    """One that works on a task wherever it is, shows its progress, and waits until it is told to begin."""
+    """A process that works on a task, here or on another machine, once it is told to begin."""
 
     def begin(self) -> None:
-        """Let it begin."""
+        """Tell it to begin."""
 
     def dismiss(self) -> None:
-        """Let it end; one that has not begun leaves nothing behind."""
+        """Tell it to end; one that has not begun leaves nothing behind."""
 
     def wait(self) -> None:
-        """Wait until it has ended, but not for ever."""
+        """Wait until it has ended, up to a limit of time."""
 
 
 class Crew:
     """The workers of a run, within `with`. They load what they need, and wait for `work`."""
 
     beside = 1
-    """How many processes take part that are no workers: the one that starts them."""
+    """1 if the process that starts the workers works too, else 0."""
 
     def __init__(self, session: Session, todo: Sequence[Lack]) -> None:
         self.session, self.todo = session, todo
@@ -46,7 +46,7 @@ class Crew:
         self.end()
 
     def end(self) -> None:
-        """End all workers that there are."""
+        """End all workers that have been started."""
         workers, self.workers = self.workers, []
         for worker in workers:
             worker.dismiss()
@@ -54,9 +54,9 @@ class Crew:
             worker.wait()
 
     def grow(self, work: float) -> Request:
-        """Let at least as many take part as `work`, in forward passes of one image, is worth.
+        """Start workers until as many processes take part as `work` (forward passes of one image) is worth.
 
-        Returns the request for the process that calls. The threads that decode images are divided among all.
+        Returns the request for the calling process. Each process gets a part of the decoding threads.
         """
         asked = self.session.request
         count = asked.jobs or self.worth(work)
@@ -67,20 +67,20 @@ class Crew:
                 device=device,
                 devices=(),
                 ray=None,
-                jobs=devices.count(device),  # who share the memory of the device
+                jobs=devices.count(device),  # that share the memory of the device
                 workers=ceil(asked.workers / len(devices)),
             )
             for device in devices
         ]
         for request in own[self.beside + len(self.workers) :]:
-            self.workers.append(self.start(Task.of(request, self.todo), len(self.workers) + 1))
+            self.workers.append(self.start(Assignment.of(request, self.todo), len(self.workers) + 1))
         return own[0]
 
     def worth(self, work: float) -> int:
-        """Return how many should take part where the user does not say it."""
+        """Return how many processes should take part if the user does not say."""
         return auto_jobs(work, self.session)
 
-    def start(self, task: Task, number: int) -> Worker:
+    def start(self, task: Assignment, number: int) -> Worker:
         """Start a worker."""
         return LocalWorker(task, self.session.progress, f"worker {number}")
 
@@ -95,9 +95,9 @@ class Crew:
 
 
 class LocalWorker:
-    """A worker process on this machine; if it ends too early, that is said."""
+    """A worker process on this machine; the user is told if it ends too early."""
 
-    def __init__(self, task: Task, progress: Progress, title: str) -> None:
+    def __init__(self, task: Assignment, progress: Progress, title: str) -> None:
         self._progress, self._title, self._dismissed = progress, title, False
         self._receiver = Receiver(progress)
         self._process = Process(task, self._receiver.show, self._ended)

@@ -1,7 +1,7 @@
 """The curve of one training, on its way to a sink.
 
-A curve changes no number, nor what becomes of a cell: steps are read where the trainer waits for the device
-anyway, and of a sink that fails only the rest of the curve is lost.
+A curve changes no number and no outcome of a cell: steps are read where the trainer waits for the device
+anyway, and if a sink fails only the rest of the curve is lost.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ LOGS = "logs"  # in the results folder
 
 
 class Curve:
-    """Takes what steps return; without a sink it keeps nothing."""
+    """Collects the values that steps return; without a sink it keeps none."""
 
     def __init__(self, job: Job, session: Session, name: str | None) -> None:
         """Open the sink of this name."""
@@ -34,7 +34,7 @@ class Curve:
                 self._sink = sink_named(name)(training)
 
     def add(self, step: int, logs: Mapping[str, Tensor]) -> None:
-        """Take what a step returned, without waiting for it."""
+        """Take the values that a step returned, without waiting for the device."""
         if self._sink:
             with self._lost_alone():
                 kept = {name: torch.as_tensor(value).detach().clone() for name, value in logs.items()}
@@ -65,7 +65,7 @@ class Curve:
 
     @contextmanager
     def _lost_alone(self) -> Iterator[None]:
-        """Do without the sink once it has failed, and say so: once, however many cells it fails for."""
+        """Drop a sink that fails, and say so once, however many cells it fails for."""
         try:
             yield
         except (Exception, SystemExit) as error:  # of packages that may raise whatever they like
@@ -80,7 +80,7 @@ class Curve:
 
 @contextmanager
 def curve_of(job: Job, session: Session, *, shown: bool = True) -> Iterator[Curve]:
-    """Yield the curve of a training, closed however this ends; it goes where the request says, if `shown`."""
+    """Yield the curve of a training, closed at the end; it goes to the request's sink if `shown`."""
     curve = Curve(job, session, session.request.log if shown else None)
     try:
         yield curve

@@ -17,7 +17,7 @@ from flatqat.bench.cell.batches import batch_length
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.pieces import Share, Training, pieces_of
 from flatqat.bench.engine.sharing import take_part, work_off
-from flatqat.bench.engine.task import Task
+from flatqat.bench.engine.task import Assignment
 from flatqat.bench.engine.train import train
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, make_plan
@@ -63,7 +63,7 @@ def request_of(request: Request, place: Place) -> Request:
         raise UsageError(f"--distributed: torchrun starts all processes: expected no {given[0]}, got both")
     workers = ceil(request.workers / place.local_size)
     device = place.device(request.device)
-    beside = place.local_size if device == "cpu" else 1  # that share the memory
+    beside = place.local_size if device == "cpu" else 1  # processes that share the memory
     return replace(request, device=device, workers=workers, jobs=beside)
 
 
@@ -87,7 +87,7 @@ def leading(
     if not ranks:
         yield None
         return
-    ranks.tell(Task.of(session.request, todo))
+    ranks.tell(Assignment.of(session.request, todo))
     ranks.open(session.device)
     yield partial(_lead, ranks)
     for line in ranks.reports():
@@ -95,10 +95,10 @@ def leading(
 
 
 def follow(ranks: Ranks) -> None:
-    """Take part in a run that another process leads, until that ends."""
+    """Take part in a run that another process leads, until it ends."""
     warnings.simplefilter("ignore")  # the process that leads shows the same
     try:
-        task: Task = ranks.told()
+        task: Assignment = ranks.told()
         for file in task.plugins:
             registry.add_plugin(file)
         plan, said = make_plan(task.request), SilentProgress()
@@ -115,7 +115,7 @@ def follow(ranks: Ranks) -> None:
 
 
 def _lead(ranks: Ranks, todo: Sequence[Lack], share: Share) -> None:
-    """Train all that takes steps, and what that starts from."""
+    """Train the jobs that take steps, and those that they start from."""
     together = RanksShare(session=share.session, troubles=share.troubles, claims=share.claims, ranks=ranks)
     pieces = pieces_of(todo, together)
     trainings = [piece for piece in pieces if isinstance(piece, Training)]
@@ -128,9 +128,9 @@ def _lead(ranks: Ranks, todo: Sequence[Lack], share: Share) -> None:
 def _follow(
     jobs: dict[str, Job], ranks: Ranks, said: SilentProgress, _: Sequence[Lack], share: Share
 ) -> None:
-    """Train what the leading process names, which says what goes wrong.
+    """Train the jobs that the leading process names; that process reports what goes wrong.
 
-    Where somebody has removed what all start from, that process looks again, and names more.
+    If another run removes the weights that all start from, the leading process makes its list again.
     """
     while (cell_id := ranks.told()) is not None:
         with suppress(Vanished), share.troubles.catch(jobs[cell_id]), ranks.alike():

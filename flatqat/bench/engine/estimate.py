@@ -30,19 +30,19 @@ from flatqat.spec import EvalTransform
 from flatqat.suite import Shift
 
 CALLS = 3
-BATCHES = 2  # that a method is begun with, where the recipe has as many for calibration
+BATCHES = 2  # to begin a method with, if the recipe has as many for calibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """Seconds of parts of the work on a job, and what its model does to images before it sees them.
+    """The seconds that parts of the work on a job take, and the transform of its model.
 
     Attributes:
-        start: Of loading what is loaded once, and of building the network.
-        begin: Of beginning to train, for each batch of calibration.
-        step: Of a training step.
-        forward: Of predicting an image.
-        scoring: Of predicting and scoring it.
+        start: To load what is loaded once, and to build the network.
+        begin: To begin training, for each batch of calibration.
+        step: To take a training step.
+        forward: To predict an image.
+        scoring: To predict and score an image.
         transform: The crop of a model that has one of its own.
     """
 
@@ -59,9 +59,9 @@ Times = dict[tuple[object, ...], Timed]
 
 
 def time_steps(todo: Sequence[Lack], session: Session, troubles: Troubles) -> Times:
-    """Return how long the work on jobs takes; one that fails is left to `troubles`, as in a run.
+    """Return how long the work on jobs takes; those that fail are left to `troubles`, as in a run.
 
-    So are those that differ from it in their seed alone. Jobs with other settings are timed in its place.
+    If one fails, so do those that differ in the seed alone; jobs with other settings are timed instead.
     """
     jobs = [lack.job for lack in todo]
     timed: Times = {}
@@ -78,9 +78,9 @@ def time_steps(todo: Sequence[Lack], session: Session, troubles: Troubles) -> Ti
 
 
 def estimate(todo: Sequence[Lack], session: Session, timed: Times, processes: int = 1) -> float:
-    """Return the seconds of all work but the images of training and the looks at `val` of methods.
+    """Return the seconds that the work takes, without loading training images and scoring `val` in training.
 
-    Several processes share it, but a cell is trained after its parent, and scored after all trainings.
+    The processes share the work, but a cell is trained after its parent, and scored after all trainings.
     """
     lacking = {lack.job.cell.id: shifts_to_score(lack, session) for lack in todo}
     scored: dict[str, list[Job]] = {}
@@ -94,7 +94,7 @@ def estimate(todo: Sequence[Lack], session: Session, timed: Times, processes: in
         images[key] = {name: images_of(shift, session.request) for name, shift in shifts.items()}
         total += _making(shifts.values(), adapted, timed[_key(jobs[0])], session)
     trainings = 0.0
-    ends: dict[str, float] = {}  # of the training of each cell, where nothing waits but for its parent
+    ends: dict[str, float] = {}  # of trainings that wait for nothing but their parents
     for lack in todo:
         job, one = lack.job, timed[_key(lack.job)]
         training = 0.0
@@ -123,9 +123,9 @@ def _settings(job: Job) -> tuple[object, ...]:
 
 
 def _making(shifts: Collection[Shift], adapted: Collection[str], timed: Timed, session: Session) -> float:
-    """Return the seconds of making the images that the models of a suite are scored on, once for all.
+    """Return the seconds that making the images takes which all models of a suite are scored on.
 
-    Those of shifts that models are fitted to, which `adapted` names, are made once before, too.
+    They are made once for all models, but twice for shifts in `adapted`, to which models are fitted first.
     """
     request, total = session.request, 0.0
     with session.progress.task("time a few images", len(shifts)) as advance:

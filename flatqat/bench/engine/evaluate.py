@@ -22,9 +22,9 @@ MEMORY_SHARE = 0.5
 def evaluate(suite: Suite, jobs: list[Job], session: Session, troubles: Troubles, claims: Claims) -> bool:
     """Score jobs on every shift whose scores are not stored; models with the same crop share its images.
 
-    Leaves out the shifts that other processes are at; returns whether there were any others. A job that fails
-    is left to `troubles`. Those that lack memory beside others are scored again in smaller groups, down to
-    each on its own, with batches of the same size: smaller ones could change last digits.
+    Shifts claimed by other processes are left out; returns whether any shift was free. A job that fails is
+    left to `troubles`. Jobs that lack memory beside others are scored again in smaller groups, down to each
+    on its own, with batches of the same size: smaller ones could change last digits.
     """
     groups, found = groups_in_memory(jobs, session), False
     for group in groups:

@@ -42,8 +42,8 @@ def keep(last: dict[str, Tensor], selection: Selection, log: dict[str, Any], *, 
 def check_recorded(job: Job, session: Session, log: TrainLog) -> None:
     """Raise TrainingFailed if a job has a finished record from a training of other weights.
 
-    Its weights may be gone, and be trained again for what the record lacks. Another machine makes others, and
-    numbers of two trainings must not share a record. An older record, without a digest of its weights, is
+    Weights that are gone are trained again for what the record lacks. Another machine makes others, and
+    numbers of two trainings must not share a record. An older record, which has no digest of its weights, is
     compared in what else it says of them.
     """
     record = None if session.request.rerun else session.store.finished(job.cell)

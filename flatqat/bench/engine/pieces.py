@@ -1,7 +1,7 @@
 """The pieces of work that a run consists of, each for the first process that takes it.
 
-A piece says whether it is done, whoever did it, and whether it can be done now. Processes that look at one
-results folder in this way share its work, and need to know nothing else of each other.
+A piece finds out from the results folder whether it is done, by whichever process, and whether it can be done
+now. So processes share the work of a folder and need to know nothing else of each other.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Share:
         train(job, self.session)
 
     def is_trained(self, job: Job) -> bool:
-        """Whether the weights of a job are there; a job that cannot run needs none."""
+        """Whether the weights of a job are stored; those of a job that cannot run do not count."""
         return not job.skip and self.session.store.has_weights(job.cell)
 
     def is_scored(self, job: Job) -> bool:
@@ -44,7 +44,7 @@ class Share:
         return all(self.session.store.has_scores(job.cell, shift.name) for shift in job.suite.scored)
 
     def tell(self, job: Job, state: State) -> None:
-        """Let the progress know where a job is, or what is wrong with it."""
+        """Show the state of a job in the progress display, or its trouble."""
         trouble = self.troubles.get(job)
         self.session.progress.cell(job.cell.id, trouble.status if trouble else state)
 
@@ -56,16 +56,16 @@ class Piece:
     """How much is left of it, in forward passes of one image."""
 
     def __init__(self, lack: Lack, share: Share, title: str = "") -> None:
-        """Take what a job lacks; `title` is what is said when the piece begins, if anything is."""
+        """Take what a job lacks; `title`, unless it is empty, is announced when the piece begins."""
         self.lack, self.job, self.share, self.title = lack, lack.job, share, title
 
     @classmethod
     def name_of(cls, job: Job) -> str:
-        """Return what the piece of a job is claimed as, and noted as where a note says that it is done."""
+        """Return the name under which the piece is claimed and, if a note says that it is done, noted."""
         return f"{cls.__name__.lower()}-{job.cell.id}"
 
     def is_done(self) -> bool:
-        """Whether nothing is left to do, be it because something is wrong with the job."""
+        """Whether nothing is left to do, also because the job is in trouble."""
         raise NotImplementedError
 
     def is_ready(self) -> bool:
@@ -73,9 +73,9 @@ class Piece:
         raise NotImplementedError
 
     def do(self, countdown: Countdown) -> bool:
-        """Do it; returns False if another process is at it."""
+        """Do the piece under a claim; return False if another process holds it."""
         with self.share.claims.hold(self.name_of(self.job)) as mine:
-            if mine and not self.is_done():  # nor was it done between the two looks
+            if mine and not self.is_done():  # done by another process since the last check?
                 if self.title:
                     countdown.say(self.title)
                 self.run()
@@ -86,7 +86,7 @@ class Piece:
         raise NotImplementedError
 
     def tell(self) -> None:
-        """Let the progress know that it is done, whoever did it."""
+        """Show in the progress display that it is done, by whichever process."""
 
 
 class Training(Piece):
@@ -98,7 +98,7 @@ class Training(Piece):
 
     @classmethod
     def name_of(cls, job: Job) -> str:
-        """Return what it is claimed as: jobs that differ in what is scored have the same weights."""
+        """Return the name of its claim: jobs that differ only in what is scored share their weights."""
         return f"training-{job.cell.training_id}"
 
     def is_done(self) -> bool:
@@ -118,7 +118,7 @@ class Training(Piece):
                 self.share.train(self.job)
 
     def tell(self) -> None:
-        """Let the progress know that the job is trained."""
+        """Show that the job is trained."""
         self.share.tell(self.job, "trained")
 
 
@@ -147,12 +147,12 @@ class Flatness(Piece):
             self.share.claims.note(self.name_of(self.job))
 
     def tell(self) -> None:
-        """Let the progress know that the job is measured."""
+        """Show that the job is measured."""
         self.share.tell(self.job, "measured")
 
 
 class Scoring(Piece):
-    """Score all jobs of a suite that are trained, once all are: its parts, the shifts, are claimed."""
+    """Score the trained jobs of a suite, once none is left to train; each shift is claimed on its own."""
 
     def __init__(self, lacks: Sequence[Lack], share: Share) -> None:
         first, *others = lacks
@@ -169,7 +169,7 @@ class Scoring(Piece):
         return all(self.share.troubles.is_over(job) or self.share.is_trained(job) for job in self.jobs)
 
     def do(self, countdown: Countdown) -> bool:
-        """Score what nobody is at; returns False if there is nothing."""
+        """Score the shifts that no other process has claimed; return False if there are none."""
         share = self.share
         jobs = [job for job in self.jobs if not share.troubles.is_over(job)]
         if self.title:
@@ -178,7 +178,7 @@ class Scoring(Piece):
         return evaluate(self.job.suite, jobs, share.session, share.troubles, share.claims)
 
     def tell(self) -> None:
-        """Let the progress know that all jobs are scored."""
+        """Show that all jobs are scored."""
         for job in self.jobs:
             self.share.tell(job, "scored")
 
@@ -186,7 +186,7 @@ class Scoring(Piece):
 def pieces_of(todo: Sequence[Lack], share: Share) -> list[Piece]:
     """Return all pieces, in the order in which they are taken: trainings first, since others wait for them.
 
-    Where a job takes its turn among all is said at its first piece.
+    The first piece of each job announces the job's number among all.
     """
     generations = sorted(todo, key=lambda lack: _ancestors(lack.job))
     trainings: list[Piece] = []

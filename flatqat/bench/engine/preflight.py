@@ -1,4 +1,4 @@
-"""Checks before anything is computed: is the data there and the results folder's, do the models accept it?"""
+"""Checks before anything is computed: is the data there, is it the results folder's, do models accept it?"""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from flatqat.bench.cell.halving import again
-from flatqat.bench.cell.same_images import check_same_images
+from flatqat.bench.cell.same_images import check_fingerprint, check_same_images
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan
@@ -38,11 +38,12 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
     plan.networks.clear()
     if todo:  # a finished matrix may lie in a folder that cannot be written
         session.store.check_writable()
-    for suite in _suites(jobs):
-        if session.store.data(suite) is None:
-            in_part = tuple(map(_short, incomplete[suite.family]))
-            data = SuiteData(fingerprint=fingerprints[suite.key], in_part=in_part)
-            session.store.write_data(suite, data)
+        with session.store.claims() as claims, claims.lock("data"):  # another run may have come first
+            for suite in _suites(jobs):
+                if not check_fingerprint(suite, fingerprints[suite.key], session.store):
+                    in_part = tuple(map(_short, incomplete[suite.family]))
+                    data = SuiteData(fingerprint=fingerprints[suite.key], in_part=in_part)
+                    session.store.write_data(suite, data)
 
 
 def dry_preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Troubles) -> list[str]:
@@ -121,7 +122,7 @@ def _verify(jobs: Sequence[Job], session: Session) -> tuple[list[str], dict[str,
         for text in incomplete[name]:
             session.progress.say(f"{name}: {text}")
         asked = session.request.recipe or EVAL
-        if asked != EVAL and suite.untrainable_reason(session.request.data_root):
+        if asked != EVAL and suite.lacks(session.request.data_root):
             session.progress.say(f"{name}: recipe {EVAL} in place of {asked}, since nothing can be trained")
     return fatal, incomplete
 

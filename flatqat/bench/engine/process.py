@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import Any
 
-from flatqat.bench.engine.task import Task
+from flatqat.bench.engine.task import Assignment
 from flatqat.console.merged import Event
 
 WORKER = (sys.executable, "-P", "-m", "flatqat.bench.engine.worker")
@@ -36,7 +36,9 @@ class Ending:
 class Process:
     """A process that works on a task, and the thread that reads what it sends until it ends."""
 
-    def __init__(self, task: Task, show: Callable[[Event], None], ended: Callable[[Ending], None]) -> None:
+    def __init__(
+        self, task: Assignment, show: Callable[[Event], None], ended: Callable[[Ending], None]
+    ) -> None:
         """Start it; `show` gets the events of its progress and `ended` how it ends, both in the thread."""
         path = os.pathsep.join(part or os.getcwd() for part in sys.path)
         self._process = subprocess.Popen(
@@ -53,16 +55,16 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Its process id."""
         return self._process.pid
 
     def begin(self) -> None:
-        """Let the process begin."""
+        """Tell the process to begin."""
         self._begun = True
         self._tell("begin")
 
     def dismiss(self) -> None:
-        """Let the process end; one that has not begun leaves nothing behind."""
+        """Tell the process to end; one that has not begun leaves nothing behind."""
         assert self._process.stdin is not None
         if not self._begun:
             self._process.kill()

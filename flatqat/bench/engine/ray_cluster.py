@@ -14,10 +14,10 @@ from time import sleep
 from typing import Any
 
 from flatqat.bench.engine.process import Ending, Process
-from flatqat.bench.engine.task import Task
+from flatqat.bench.engine.task import Assignment
 from flatqat.bench.plan.request import Request
 from flatqat.console.merged import Event
-from flatqat.errors import UsageError
+from flatqat.errors import UsageError, first_line
 from flatqat.models.optional import require
 
 QUIET = {
@@ -31,17 +31,17 @@ START = "start one with: ray start --head, or leave it to --ray local"
 
 
 class RemoteProcess:
-    """What runs on a node: a worker process, whose progress leaves it in lists of events, its ending last.
+    """The actor on a node: it runs a worker process and passes its events on in lists, the ending last.
 
     The process ends by itself when the actor dies, since its input ends then.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Assignment) -> None:
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._process = Process(task, self._events.put, lambda ending: self._events.put(("ended", ending)))
 
     def events(self) -> Iterator[list[Event]]:
-        """Yield what happens until the process has ended, and where it is at first."""
+        """Yield where the process runs, then its events until it has ended."""
         from ray.util import get_node_ip_address
 
         batch: list[Event] = [("at", get_node_ip_address(), self._process.pid)]
@@ -55,11 +55,11 @@ class RemoteProcess:
                 batch.append(self._events.get())
 
     def begin(self) -> None:
-        """Let the process begin."""
+        """Tell the process to begin."""
         self._process.begin()
 
     def dismiss(self) -> None:
-        """Let the process end."""
+        """Tell the process to end."""
         self._process.dismiss()
 
 
@@ -99,8 +99,8 @@ class Cluster:
     def _has(self, resource: str) -> float:
         return float(self.ray.cluster_resources().get(resource, 0))
 
-    def actor(self, task: Task) -> Any:
-        """Start an actor where there is room for its worker, be it later."""
+    def actor(self, task: Assignment) -> Any:
+        """Start an actor on a node with room for its worker, as soon as there is one."""
         gpu = task.request.device == "cuda"
         room = {"num_gpus": 1 / self.request.per_device} if gpu else {"num_cpus": task.request.threads}
         made = self.ray.remote(RemoteProcess).options(
@@ -138,7 +138,7 @@ def joined(request: Request) -> Iterator[Cluster]:
             try:
                 ray.init(address, log_to_driver=False, logging_level="ERROR", **options)
             except Exception as error:  # ConnectionError, RuntimeError, ValueError and others
-                got = _first_line(error)
+                got = first_line(error)
                 raise UsageError(f"--ray {address}: expected a Ray cluster, got: {got}; {START}") from error
             yield Cluster(ray, request)
         finally:
@@ -158,7 +158,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _own_token() -> dict[str, str]:
-    """Return what guards a cluster of this run alone; without it Ray writes a token into the user's home."""
+    """Return a token for a cluster of this run alone; otherwise Ray writes one into the user's home."""
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
@@ -167,10 +167,6 @@ def _ending_of(error: Exception) -> Ending:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     cannot_start = f"expected the same flatqat and Ray on every node, got: {lines[-1]}"
     return Ending(1, f"its actor ({lines[0]})", cannot_start if "creation task" in lines[0] else "")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _check_port(address: str) -> None:

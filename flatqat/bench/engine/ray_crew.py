@@ -1,4 +1,4 @@
-"""The workers of a run on a Ray cluster. Who starts them shows their progress and computes nothing."""
+"""The workers of a run on a Ray cluster. The process that starts them shows progress and computes nothing."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -13,7 +13,7 @@ from flatqat.bench.engine.auto_jobs import jobs_worth
 from flatqat.bench.engine.crew import Crew, Worker
 from flatqat.bench.engine.process import GRACE, Ending
 from flatqat.bench.engine.ray_cluster import Cluster, joined
-from flatqat.bench.engine.task import Task
+from flatqat.bench.engine.task import Assignment
 from flatqat.console.merged import Receiver
 from flatqat.console.progress import Progress
 from flatqat.errors import FlatqatError
@@ -50,8 +50,8 @@ class RayCrew(Crew):
         offers = self._cluster.offers
         return jobs_worth(work, offers, offers)
 
-    def start(self, task: Task, number: int) -> Worker:
-        """Start a worker on the cluster; one with a GPU shares it, and the CPUs beside it, with few."""
+    def start(self, task: Assignment, number: int) -> Worker:
+        """Start a worker on the cluster; `per_device` workers share a GPU and its decoding threads."""
         asked = self.session.request
         if asked.device == "cuda":
             decoding = ceil(asked.workers / asked.per_device)
@@ -61,7 +61,7 @@ class RayCrew(Crew):
     def work(self, own_part: Callable[[], None]) -> None:
         """Let the workers work until one finds that all is done.
 
-        Raises FlatqatError with what a worker cannot go on with, and if none is left.
+        Raises FlatqatError if a worker meets an error that ends the run, or if no worker is left.
         """
         super().work(self._wait)
 
@@ -78,12 +78,12 @@ class RayCrew(Crew):
 
 
 class RayWorker:
-    """A worker on a cluster: one actor after the other, as they die. A thread shows their progress."""
+    """A worker on a cluster: an actor, replaced when it dies. A thread shows its progress."""
 
     def __init__(
         self,
         cluster: Cluster,
-        task: Task,
+        task: Assignment,
         progress: Progress,
         title: str,
         ended: Callable[[tuple[str, Ending]], None],
@@ -96,12 +96,12 @@ class RayWorker:
         self._thread.start()
 
     def begin(self) -> None:
-        """Let it begin."""
+        """Tell it to begin."""
         self._begun = True
         self._actor.begin.remote()
 
     def dismiss(self) -> None:
-        """Let it end."""
+        """Tell it to end."""
         with self._changing:
             self._dismissed = True
             self._actor.dismiss.remote()

@@ -14,6 +14,7 @@ from flatqat.bench.engine.whereabouts import scores_of
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.files import Arrays
 from flatqat.bench.records.pictures import NOTHING, Predicted
+from flatqat.bench.records.record_json import record_as_json
 from flatqat.bench.records.revisions import now
 from flatqat.spec import Cost, Record
 
@@ -21,11 +22,11 @@ T = TypeVar("T")
 
 
 class Recording(Piece):
-    """Write the record of a job once all is there that it lacked, or once something is wrong with it."""
+    """Write the record of a job once it lacks nothing else, or once it is in trouble."""
 
     @classmethod
     def name_of(cls, job: Job) -> str:
-        """Return the note that `Troubles.is_over` looks for."""
+        """Return the name of the note that `Troubles.is_over` looks for."""
         return job.cell.id
 
     def is_done(self) -> bool:
@@ -33,7 +34,7 @@ class Recording(Piece):
         return self.share.claims.noted(self.name_of(self.job))
 
     def is_ready(self) -> bool:
-        """Whether all is there, or something is wrong with the job."""
+        """Whether everything is there, or the job is in trouble."""
         share, lack = self.share, self.lack
         measured = not lack.spaces or share.claims.noted(Flatness.name_of(self.job))
         complete = measured and (not lack.scores or share.is_scored(self.job))
@@ -47,7 +48,7 @@ class Recording(Piece):
             self.share.session.store.drop_work(self.job.cell)
 
     def tell(self) -> None:
-        """Let the progress know how the job came out, with the scores of its record."""
+        """Show the outcome of the job, with the scores of its record."""
         job, share = self.job, self.share
         record = share.troubles.get(job) or share.session.store.record(job.cell)
         if record:
@@ -61,8 +62,9 @@ class Recording(Piece):
         if lack.scores and not troubles.get(job) and (request.rerun or not store.finished(job.cell)):
             with troubles.catch(job, ends=()):
                 made = self._again(partial(assemble, job, request, store, self.share.session.device))
+                record_as_json(made[0])  # an unreadable one costs this cell alone
         trouble = troubles.get(job)
-        if made:
+        if made and not trouble:
             record, outcomes, predicted = made
             self._write(replace(record, cost=self._cost()), outcomes, predicted)
         elif lack.scores and trouble and not store.finished(job.cell):
@@ -71,7 +73,7 @@ class Recording(Piece):
             self._write(with_flatness(job, store))
 
     def _cost(self) -> Cost | None:
-        """Return what the network costs; None if that fails: its scores are worth a record without it."""
+        """Return what the network costs, or None if that fails: scores are recorded without it."""
         session, job = self.share.session, self.job
         known, network = session.costs, network_of(job.cell)
         try:

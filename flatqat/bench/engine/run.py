@@ -61,7 +61,7 @@ def run(plan: Plan, session: Session, ranks: Ranks | None = None) -> list[Record
 def _record(job: Job, session: Session, troubles: Troubles) -> Record | None:
     """Return what to report of a job: its record, or why a rerun did not replace it.
 
-    Why a finished record got no more flatness is said with it.
+    If flatness could not be added to a finished record, the returned one says why.
     """
     stored, trouble, request = session.store.record(job.cell), troubles.get(job), session.request
     if not (trouble and stored and stored.status == "done"):

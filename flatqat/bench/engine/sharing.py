@@ -1,4 +1,4 @@
-"""How one process does its part of a run: the first piece that is ready and free, until all are done."""
+"""One process's part of a run: it does the first piece that is ready and free, until all are done."""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -15,7 +15,7 @@ from flatqat.bench.records.claims import Claims
 from flatqat.errors import Vanished
 
 ATTEMPTS = 100  # to go on after another run has removed files
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at what others are at
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds between two checks of what others do
 
 
 def take_part(
@@ -26,11 +26,10 @@ def take_part(
     claims: Claims,
     first: Callable[[Sequence[Lack], Share], None] | None = None,
 ) -> None:
-    """Do what is to do of a plan until nothing is left, beside others at work in the same folder.
+    """Work on a plan until nothing is left to do, together with other processes in the same folder.
 
-    `first` does what this process cannot do alone. Somebody may remove what this process is about to read.
-    Then it looks again at what is still to do; so it does where a run that measures less has written a record
-    meanwhile.
+    `first` does what this process cannot do alone. If another run removes a file that this one is about to
+    read, or records a cell without its flatness, the list of what is to do is made again.
     """
     store, rerun, left = session.store, session.request.rerun, todo
     if rerun:
@@ -58,12 +57,12 @@ def take_part(
                 if not store.has_weights(job.cell):  # it may be recorded, but others start from it
                     claims.withdraw(Recording.name_of(job))
     for lack in todo:
-        if claims.noted(lack.job.cell.id):  # what was still being scored elsewhere when it failed
+        if claims.noted(lack.job.cell.id):  # scores that others were still writing when it failed
             store.drop_work(lack.job.cell)
 
 
 def _unmeasured(todo: Sequence[Lack], session: Session, troubles: Troubles) -> list[Lack]:
-    """Return what lacks flatness in its record, although all is done, and measuring has not failed."""
+    """Return the jobs whose records lack flatness although all is done and no measurement has failed."""
     lacks = []
     for lack in (lack for lack in todo if lack.spaces and not troubles.get(lack.job)):
         record = session.store.record(lack.job.cell)
@@ -75,7 +74,7 @@ def _unmeasured(todo: Sequence[Lack], session: Session, troubles: Troubles) -> l
 
 
 def work_off(pieces: Sequence[Piece], share: Share, later: float = 0.0) -> None:
-    """Do the first piece that is ready and that nobody is at, again and again until all are done.
+    """Do the first piece that is ready and unclaimed, again and again until all are done.
 
     `later` is the work that comes after all of them.
     """
@@ -92,18 +91,18 @@ def work_off(pieces: Sequence[Piece], share: Share, later: float = 0.0) -> None:
 
 
 def _ended(piece: Piece) -> bool:
-    """Whether a piece is done; if so, that is told."""
+    """Whether a piece is done; if so, the progress display shows it."""
     if done := piece.is_done():
         piece.tell()
     return done
 
 
 def _forget(todo: Sequence[Lack], session: Session, claims: Claims) -> None:
-    """Remove what is stored and noted of the work, once for all that take part in a rerun."""
+    """Remove stored results and notes of the work, once for all processes of a rerun."""
     with claims.lock("rerun"):
         for lack in todo:
             if not claims.noted(name := f"rerun-{lack.job.cell.id}"):
                 for of_another in (Recording.name_of, Flatness.name_of, note_of):
                     claims.withdraw(of_another(lack.job))
                 session.store.forget_work(lack.job.cell)
-                claims.note(name)  # after it, as one that is killed between the two has forgotten nothing
+                claims.note(name)  # last, so that others do this if this process is killed

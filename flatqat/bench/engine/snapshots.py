@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from flatqat.bench.records.pictures import COUNT, Labels, Seen, as_jpeg, kept_pixels
+from flatqat.bench.records.pictures import COUNT, Labels, SeenImage, as_jpeg, kept_pixels
 from flatqat.data.tensors.image_data import sampled
 from flatqat.memory import out_of_memory
 from flatqat.metrics.segmentation import predicted
@@ -27,7 +27,7 @@ class Snapshots:
         self._passed = 0
         self._rows: dict[int, int] = {}
         self._predicted: dict[str, dict[int, Labels]] = {}
-        self.seen: dict[int, Seen] = {}
+        self.seen: dict[int, SeenImage] = {}
         self.trouble = ""
 
     def begin(self, images: Tensor, masks: Tensor) -> None:
@@ -51,7 +51,7 @@ class Snapshots:
         for row, place in self._rows.items():
             pixels = images[row].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
             truth = _reduced(masks[row][None])[0].byte().cpu().numpy()
-            self.seen[place] = Seen(image=as_jpeg(pixels), truth=truth)
+            self.seen[place] = SeenImage(image=as_jpeg(pixels), truth=truth)
 
     def add(self, cell_id: str, logits: Tensor) -> None:
         """Take what a model predicts of the batch, logits (B, classes, H, W)."""

@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """The images of a shift in one crop, the jobs whose models want it, and how many are in a batch.
+    """The images of a shift in one crop, and the jobs whose models want it.
 
-    `snapshots` takes pictures of some of them.
+    A batch has `size` images: the `usual` number, or what memory allows. `snapshots` takes pictures of some.
     """
 
     jobs: list[Job]
@@ -40,8 +40,9 @@ class Stream:
 class Sweep:
     """One pass over the images of a shift, for the jobs that lack its scores, with a meter for each.
 
-    `streams` returns what is read, and `batches` the batches of each stream; they raise what prevents them.
-    `odd` has the operators of each job, and `odd_in_reading` those of all, that do not repeat on the device.
+    `streams` returns what is read and `batches` the batches of each stream, or they raise the error met while
+    preparing these. `odd` names the operators of each job that have no deterministic algorithm on the device,
+    `odd_in_reading` those used while reading.
     """
 
     shift: Shift
@@ -75,7 +76,7 @@ class Sweep:
 
 
 def tried(call: Callable[[], T]) -> Callable[[], T]:
-    """Call at once, and return what gives the result, or raises the error, later."""
+    """Call now, and return a function that returns the result or raises the error."""
     outcome: Future[T] = Future()
     try:
         outcome.set_result(call())

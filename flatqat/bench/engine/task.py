@@ -1,4 +1,4 @@
-"""What a process that shares a run is told."""
+"""The task of a process that shares a run."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from flatqat.spec import Space
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Assignment:
     """The request, the folder that its paths start from, the plugin files, and what each job lacks."""
 
     request: Request
@@ -23,7 +23,7 @@ class Task:
     lacking: list[tuple[str, bool, tuple[Space, ...]]]
 
     @classmethod
-    def of(cls, request: Request, todo: Sequence[Lack]) -> "Task":
+    def of(cls, request: Request, todo: Sequence[Lack]) -> "Assignment":
         """Return the task of a worker."""
         lacking = [(lack.job.cell.id, lack.scores, lack.spaces) for lack in todo]
         bare = replace(request, plugins=())  # in `plugins` they have whole paths
@@ -40,7 +40,7 @@ class Task:
             ) from error
 
     def lacks_of(self, plan: Plan) -> list[Lack]:
-        """Return what is to do. Raises UsageError where the same request plans other cells."""
+        """Return what is to do. Raises UsageError if the same request plans other cells here."""
         jobs = {job.cell.id: job for job in plan.jobs}
         if others := [cell_id for cell_id, *_ in self.lacking if cell_id not in jobs]:
             expected = (

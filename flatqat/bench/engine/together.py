@@ -59,7 +59,7 @@ class Together:
         return not any(self._lacks(job, shift) for job in self.jobs if job not in self.lacked_memory)
 
     def _lacks(self, job: Job, shift: Shift) -> bool:
-        """Whether a job has neither scores nor, which is looked at later since they go with it, a record."""
+        """Whether a job has no scores and no record; in this order, since a new record removes scores."""
         return not (self.session.store.has_scores(job.cell, shift.name) or self.troubles.is_over(job))
 
     @torch.inference_mode()
@@ -91,7 +91,7 @@ class Together:
             self._check(written)
 
     def _begin(self, shift: Shift, reader: Reader, most: int = BATCH_SIZE) -> Sweep:
-        """Begin to read a shift in batches of `most` images or less; an error waits for the shift's turn."""
+        """Begin to read a shift in batches of `most` images or less; errors are raised at its turn."""
         jobs = [job for job in self._running(self.jobs) if self._lacks(job, shift)]
         if self.alone:
             most = self.session.sizes.most(self._kind, most)
@@ -109,7 +109,7 @@ class Together:
 
     @property
     def _kind(self) -> str:
-        """What the process keeps sizes of batches for: a network and images of one size."""
+        """The kind of work that a batch size is remembered for: a network and images of one size."""
         job = self.jobs[0]
         return f"evaluation of {job.cell.model} on {job.suite.family}"
 
@@ -134,7 +134,7 @@ class Together:
     def _run_in_memory(self, sweep: Sweep, reader: Reader) -> Sweep:
         """Run a sweep, or one with smaller batches where a model on its own lacks memory; returns it.
 
-        If images lack memory beside several models, these go through in smaller groups.
+        If memory lacks beside several models, they are scored in smaller groups.
         """
         if not self.alone:
             try:
@@ -156,13 +156,13 @@ class Together:
             ran = first if size >= usual else self._begin(sweep.shift, reader, size)
             for stream, batches in zip(ran.streams(), ran.batches(), strict=True):
                 self._score_all(stream, batches, ran)
-            ran.odd[self.jobs[0].cell.id] |= first.odd[self.jobs[0].cell.id]  # those of the fit
+            ran.odd[self.jobs[0].cell.id] |= first.odd[self.jobs[0].cell.id]  # of the fit
             return ran
 
         say, title = self.session.progress.say, f"{self._kind}, {sweep.shift.name},"
         first = again(begin, title, say)
         usual = max((stream.size for stream in first.streams()), default=1)
-        with ExitStack() as fits:  # one, whatever the size of the batches that are scored
+        with ExitStack() as fits:  # once, whatever batch size scoring ends up with
 
             def fit() -> None:
                 for stream in first.streams():
@@ -203,13 +203,13 @@ class Together:
 
     @contextmanager
     def _guarded(self, job: Job, sweep: Sweep) -> Iterator[None]:
-        """Hear which operators do not repeat, and let an error cost this job alone where there are others."""
+        """Note operators that do not repeat, and let an error cost this job alone if there are others."""
         guard = nullcontext() if self.alone else self._dropped_on_error(job)
         with guard, self.heard.into(sweep.odd[job.cell.id]):
             yield
 
     def _write(self, job: Job, sweep: Sweep) -> float | None:
-        """Store the scores of a job on a shift; returns that of its metric if they are those on `id`."""
+        """Store the scores of a job on a shift; returns the suite's metric if the shift is `id`."""
         scores, outcomes = sweep.meters[job.cell.id].result()
         store, arrays = self.session.store, asdict(outcomes) | sweep.ids(job)
         log, pictures = replace(sweep.log(job), env=self.env), sweep.pictures(job)
@@ -217,7 +217,7 @@ class Together:
         return scores[job.suite.metric].value if sweep.shift.name == "id" else None
 
     def _keep_seen(self, sweep: Sweep) -> None:
-        """Store the images that pictures of predictions are of, unless they are stored or none was scored."""
+        """Store the images that predictions are pictured on, unless they are stored or no job was scored."""
         for stream in sweep.streams() if self._running(sweep.jobs) else ():
             shots, key, trouble = stream.snapshots, stream.jobs[0].suite.key, stream.snapshots.trouble
             try:
@@ -229,7 +229,7 @@ class Together:
                 self.session.progress.say(f"pictures of {sweep.shift.name} are not kept: {trouble}")
 
     def _check(self, written: list[tuple[Job, Future[float | None]]]) -> None:
-        """Wait until scores are stored; a job whose scores cannot be drops out."""
+        """Wait until scores are stored; a job whose scores cannot be stored drops out."""
         for job, future in written:
             with self._dropped_on_error(job):
                 if (known := future.result()) is not None:
@@ -240,7 +240,7 @@ class Together:
 
     @contextmanager
     def _dropped_on_error(self, job: Job, ends: Errors = OF_ALL) -> Iterator[None]:
-        """Leave an error to `troubles`, but lack of memory beside other models to another try."""
+        """Leave an error to `troubles`; a job that lacks memory beside others is tried again later."""
         with self.troubles.catch(job, ends=ends):
             try:
                 yield

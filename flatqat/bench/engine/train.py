@@ -1,6 +1,7 @@
 """Train one cell: every method gets the same start and the same batches, and makes the update itself."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from math import isfinite
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flatqat import registry
 from flatqat.bench.cell.batches import (
     Batch,
     batch_length,
@@ -30,6 +32,7 @@ from flatqat.bench.ranks.check import check_same, check_same_draws
 from flatqat.bench.ranks.ranks import Ranks
 from flatqat.bench.ranks.whole_batch import WholeBatch
 from flatqat.bench.records.store import Store
+from flatqat.blame import blaming
 from flatqat.console.board import Doing
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData
@@ -43,7 +46,7 @@ from flatqat.models.base import Normalized, load_initial_
 from flatqat.quant.apply import quantize_
 from flatqat.quant.audit import audit, checked, summary
 from flatqat.spec import QuantSpec
-from flatqat.spec.reading import to_plain
+from flatqat.spec.reading import from_plain, to_plain
 
 LOG_EVERY = 10
 VAL_IMAGES = 1000
@@ -54,9 +57,9 @@ def train(job: Job, session: Session, ranks: Ranks | None = None) -> None:
 
     Training that lacks memory begins again once, from its start and with the same numbers: a smaller batch
     would be another recipe. With `ranks`, every one of them calls this, trains on its part of each batch, and
-    has all weights at the end; the one that leads stores them, and none begins again on its own. Nor does one
-    look whether they are stored: the one that leads has, and another might see what was stored meanwhile, and
-    leave the others waiting.
+    has all weights at the end; the one that leads stores them, and none begins again on its own. Nor does any
+    check whether they are stored: the one that leads has checked, and another one might see what was stored
+    since and leave the rest waiting.
 
     Raises TrainingFailed if it lacks memory again, on a bad start and on infinite numbers.
     """
@@ -106,7 +109,7 @@ def _trained(
         method.end(for_batchnorm)
     if ranks:
         check_same(model, ranks)
-    last, method_log = snapshot(model.net, "cpu"), method.log()
+    last, method_log = snapshot(model.net, "cpu"), _log_of(method, job.cell.method)
     if selection.best is not None:
         model.net.load_state_dict(selection.best)  # what is deployed is audited
     ((images, _),) = fixed("audit", 1)
@@ -126,8 +129,18 @@ def _trained(
     return last, selection, log
 
 
+def _log_of(method: Method, name: str) -> dict[str, Any]:
+    """Return what a method logs, without numbers that are not finite, which JSON does not have.
+
+    Raises PluginError if a plugin logs what no record can hold.
+    """
+    with blaming(registry.METHODS, name, "a dict of plain JSON values from log"):
+        log = json.loads(json.dumps(method.log()), parse_constant=lambda number: None)
+        return dict(from_plain(Mapping[str, Any], log))
+
+
 def _left_out(floating: Sequence[str], quant: QuantSpec) -> list[str]:
-    """Return those of the tensors in floating point that the bits of a cell cover."""
+    """Return which of the tensors left in floating point the bits of a cell cover."""
     of_inputs, of_weights = quant.act_bits is not None, quant.rounds_weights
     return [name for name in floating if (of_inputs if name.endswith(" input") else of_weights)]
 

@@ -26,7 +26,7 @@ def note_of(job: Job) -> str:
 
 
 class Troubles:
-    """The records of the jobs that were skipped, failed or crashed, in this run and in those beside it."""
+    """The records of the jobs that were skipped, failed or crashed, in any process of the run."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -34,14 +34,14 @@ class Troubles:
         self._claims: Claims | None = None
 
     def share(self, claims: Claims) -> None:
-        """Let the runs that share the work know of each other's troubles from now on."""
+        """Share failed and skipped jobs with the other processes of the run from now on."""
         self._claims = claims
         for cell_id, trouble in self._known.items():
             claims.note(NOTE + cell_id, json.dumps(trouble))
         self.look()
 
     def look(self) -> None:
-        """Learn what went wrong in other runs meanwhile."""
+        """Read which jobs went wrong in the other processes."""
         if self._claims:
             for cell_id, text in self._claims.notes(NOTE).items():
                 with suppress(ValueError):  # it is just being written
@@ -56,9 +56,9 @@ class Troubles:
 
     @contextmanager
     def catch(self, *jobs: Job, ends: Errors = OF_ALL) -> Iterator[None]:
-        """Turn an error into the records of these jobs, so that it costs no other; errors in `ends` pass.
+        """Record an error as the failure of these jobs, so that it costs no others; errors in `ends` pass.
 
-        So does a file that another run removed: `run` then looks again.
+        Vanished passes, too: `take_part` then makes its list again.
         """
         passing: Errors = (*ends, Vanished)
         try:
@@ -78,7 +78,7 @@ class Troubles:
         return Record(cell=job.cell, status=status, reason=reason)
 
     def is_over(self, job: Job) -> bool:
-        """Whether nothing more is to do for a job: it is in trouble, or a run has written its record."""
+        """Whether nothing is left to do for a job: it is in trouble, or its record has been written."""
         return job.cell.id in self._known or bool(self._claims and self._claims.noted(job.cell.id))
 
     def _keep(self, job: Job, status: Status, reason: str) -> None:

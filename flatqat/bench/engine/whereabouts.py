@@ -1,4 +1,4 @@
-"""What the progress of a run is told of its cells: which there are, and where each is."""
+"""The rows that a run's progress display shows: its cells and their states."""
 
 from collections.abc import Sequence
 

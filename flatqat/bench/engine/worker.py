@@ -15,13 +15,12 @@ from typing import BinaryIO
 from flatqat import registry
 from flatqat.bench.cell.session import Session
 from flatqat.bench.engine.sharing import take_part
-from flatqat.bench.engine.task import Task
+from flatqat.bench.engine.task import Assignment
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.console.merged import Event, Sent
 from flatqat.errors import FlatqatError
-
-MISTAKE, INTERRUPTED = 2, 130
+from flatqat.exit_codes import INTERRUPTED, MISTAKE, OK
 
 
 def main() -> int:
@@ -30,7 +29,7 @@ def main() -> int:
     warnings.simplefilter("ignore")  # the process that started this one shows the same
     _listen_to_interrupts()
     try:
-        task: Task = pickle.load(commands)
+        task: Assignment = pickle.load(commands)
         task.enter()
         progress = Sent(sender.send)
         for file in task.plugins:
@@ -48,11 +47,11 @@ def main() -> int:
         return INTERRUPTED
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return 0
+    return OK
 
 
 class Sender:
-    """Writes events to a pipe; where nobody reads them any more, it interrupts its process."""
+    """Writes events to a pipe; if nobody reads them any more, it interrupts this process."""
 
     def __init__(self, output: BinaryIO) -> None:
         self._output = output
@@ -74,7 +73,7 @@ def _own_output() -> BinaryIO:
 
 
 def _listen_to_interrupts() -> None:
-    """Let an interrupt raise KeyboardInterrupt, whatever was inherited: jobs in the background ignore it."""
+    """Let SIGINT raise KeyboardInterrupt, even if it was ignored before, as in background jobs."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])

@@ -35,7 +35,7 @@ def images_of(shift: Shift, request: Request) -> int:
 
 
 def passes_of(job: Job) -> int:
-    """Return how often a network sees the images that it is scored on: once before, too, if it is adapted."""
+    """Return how often a network sees the images that it is scored on: twice if it is adapted to them."""
     return 2 if job.cell.adapt else 1
 
 

@@ -21,7 +21,7 @@ from flatqat.bench.plan.jobs import Job
 from flatqat.bench.plan.request import lacking_spaces
 from flatqat.console.board import Doing
 from flatqat.console.progress import Advance, part, taken_back_on_error
-from flatqat.errors import DataError, UsageError, Vanished
+from flatqat.errors import DataError, UsageError, Vanished, first_line
 from flatqat.flatness.derivatives import loss_values
 from flatqat.flatness.landscape import Landscape, landscape
 from flatqat.metrics.loss import Loss, cross_entropy
@@ -145,4 +145,4 @@ def _run(name: str, point: FlatnessPoint, draws: int, advance: Advance) -> JsonD
     except RuntimeError as error:
         if "not implemented" not in str(error):
             raise
-        return {name: {"value": None, "residual": None, "reason": str(error).partition("\n")[0]}}
+        return {name: {"value": None, "residual": None, "reason": first_line(error)}}

@@ -11,10 +11,10 @@ from flatqat.bench.cell.environment import choose_device, prepare
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.trusted import trusted_model
 from flatqat.bench.gallery.page import Column, Pixels, write_page
-from flatqat.bench.plan.jobs import members
+from flatqat.bench.plan.jobs import suite_of
 from flatqat.bench.records.pictures import few
 from flatqat.bench.records.revisions import newest
-from flatqat.bench.records.sections import method_label, row_label, sections
+from flatqat.bench.records.sections import row_key, row_label, sections
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
@@ -48,8 +48,7 @@ def gallery(
     """
     store = Store(results)
     records = chosen(names, store)
-    (suite,) = members(records[0].cell.suite, records[0].cell.seed)
-    suite = suite.on_disk(data_root)
+    suite = suite_of(records[0].cell).on_disk(data_root)
     shown = chosen_shifts(_scored(suite, records), shifts)
     torch_device = choose_device(device)
     prepare(torch_device, threads)
@@ -151,7 +150,7 @@ def _compared(record: Record, shown: Record) -> bool:
 
 def _titles(records: Sequence[Record]) -> dict[str, str]:
     """Return a title by cell id, which has the id itself where method, bits and seed are those of another."""
-    by_id = {r.cell.id: f"{row_label((method_label(r), r.cell.bits))} seed {r.cell.seed}" for r in records}
+    by_id = {r.cell.id: f"{row_label(row_key(r.cell))} seed {r.cell.seed}" for r in records}
     titles = list(by_id.values())
     return {key: f"{title} ({key})" if titles.count(title) > 1 else title for key, title in by_id.items()}
 

@@ -10,11 +10,12 @@ from itertools import groupby
 from pathlib import Path
 
 from flatqat.bench.gate.as_markdown import as_markdown
-from flatqat.bench.gate.check import OK, Checked
+from flatqat.bench.gate.check import Checked
 from flatqat.bench.gate.compare import Rules
 from flatqat.bench.gate.wording import conclusion, sentence
 from flatqat.console.printable import printable
 from flatqat.errors import StoreError
+from flatqat.exit_codes import OK
 
 TITLE = "flatqat bench check"
 MOST_SHOWN = 10

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flatqat.bench.gate.check import INCOMPLETE, Checked
+from flatqat.bench.gate.check import Checked
 from flatqat.bench.gate.compare import Rules, Verdict
 from flatqat.bench.gate.wording import beside, conclusion, differing, notes, sentence
 from flatqat.console.printable import printable
+from flatqat.exit_codes import INCOMPLETE
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -5,7 +5,7 @@ several seeds are groups of training runs, and the scatter of these is in the p-
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flatqat.bench.gate.adopt import baseline_series
@@ -18,8 +18,7 @@ from flatqat.bench.gate.series import Series, newest, series_of
 from flatqat.bench.gate.shift_groups import shift_groups
 from flatqat.bench.records.store import Store
 from flatqat.errors import listed
-
-OK, REGRESSED, INCOMPLETE, IMPROVED = 0, 1, 3, 4
+from flatqat.exit_codes import IMPROVED, INCOMPLETE, OK, REGRESSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +57,9 @@ def check(store: Store, baseline: Path, rules: Rules | None = None, only: Sequen
     now = series_of(runs)
     before, unknown = baseline_series(stored, now)
     compared = compare_all(before, now, rules)
-    compared.missing[:0] = [(label, "not in the results, or with other shifts") for label in unknown]
-    compared.labels.update({label: [label] for label in unknown})
+    lost = [(label, "not in the results, or with other shifts") for label in unknown]
+    labels = compared.labels | {label: [label] for label in unknown}
+    compared = replace(compared, missing=[*lost, *compared.missing], labels=labels)
     shifts = [run.shifts for one in (*before, *now) for run in one.done[:1]]
     rows = dict.fromkeys(name for each in shifts for name, _ in shift_groups(each))
     compared = narrowed(compared, only, rows)
@@ -76,7 +76,7 @@ def check(store: Store, baseline: Path, rules: Rules | None = None, only: Sequen
 
 
 def _unlike(before: Sequence[Series], now: Sequence[Series]) -> str:
-    """Return of which suites the baseline and the results are, if they share none."""
+    """Return a sentence that names the suites of both sides if they share none, else an empty text."""
     suites = [sorted({one.cell.suite for one in side}) for side in (before, now)]
     if not all(suites) or {*suites[0]} & {*suites[1]}:
         return ""

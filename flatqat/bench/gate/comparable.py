@@ -1,4 +1,4 @@
-"""Why two series of one role cannot be compared all the same."""
+"""Why two series with the same role still cannot be compared."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -7,7 +7,7 @@ import numpy as np
 
 from flatqat.bench.gate.comparable import obstacles_of, of_same_weights, other_images, without_outcomes
 from flatqat.bench.gate.compare import Row, Rules, compare
-from flatqat.bench.gate.differences import differences
+from flatqat.bench.gate.differences import what_differs
 from flatqat.bench.gate.names import short_names
 from flatqat.bench.gate.series import Matches, Series, match, nearest
 from flatqat.bench.gate.shift_groups import By
@@ -16,7 +16,7 @@ RESULTS = "the results"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class ComparedRuns:
     """The rows of all series that match, before they are judged.
 
     Attributes:
@@ -51,7 +51,7 @@ def compare_all(
     by: By = "family",
     same_data: bool = False,
     where: str = RESULTS,
-) -> Compared:
+) -> ComparedRuns:
     """Compare the series of two groups that have one role.
 
     With `same_data` only those on the same images are compared; `where` says what the second group is.
@@ -71,14 +71,14 @@ def compare_all(
         missing += [(name, f"seed {run.cell.seed} {run.reason}{place}") for run in new.runs if run.reason]
         if not new.done:
             continue
-        for text in differences(old, new):
+        for text in what_differs(old, new):
             found.setdefault(text, []).append(name)
         compared, obstacles = _compare(name, old, new, rules, by, same_data)
         defined = [bool(np.isfinite([row.before, row.now]).all()) for row in compared]
         rows += [row for row, is_so in zip(compared, defined, strict=True) if is_so]
         undefined += [(name, row.what) for row, is_so in zip(compared, defined, strict=True) if not is_so]
         missing += [(name, obstacle) for obstacle in obstacles]
-    return Compared(
+    return ComparedRuns(
         title=title,
         rows=rows,
         missing=missing,

@@ -13,7 +13,7 @@ NONE, DEFAULT, SEVERAL = "none", "default", "/"
 ENVIRONMENT = ("device", "threads", "python", "flatqat", "kernels")
 
 
-def differences(before: Series, now: Series) -> list[str]:
+def what_differs(before: Series, now: Series) -> list[str]:
     """Return what differs between two series of one role: seeds, identity and environment."""
     found = [*_seeds(before, now), *_identity(before, now)]
     if not any(run.scored_in for run in before.done):
@@ -65,7 +65,7 @@ def _data(before: Series, now: Series) -> list[list[str]]:
 
 
 def _environment(before: Series, now: Series) -> Iterator[str]:
-    """Yield what differs where they were scored, and what differs otherwise where they were trained."""
+    """Yield differences between the environments of scoring, then others between those of training."""
     sides = before.done, now.done
     known = list(_of_places(*([env for run in side for env in run.scored_in] for side in sides)))
     yield from known

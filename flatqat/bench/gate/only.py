@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from flatqat.bench.gate.compared import Compared
+from flatqat.bench.gate.compared import ComparedRuns
 from flatqat.errors import unknown
 
 
@@ -42,7 +42,7 @@ class Only:
         return any(self.row(cell, row) for row in self.rows)
 
 
-def narrowed(compared: Compared, patterns: Sequence[str], rows: Collection[str]) -> Compared:
+def narrowed(compared: ComparedRuns, patterns: Sequence[str], rows: Collection[str]) -> ComparedRuns:
     """Return the part that patterns name, out of all `rows`. Raises UsageError on one that names nothing."""
     if not patterns:
         return compared

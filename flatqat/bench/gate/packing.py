@@ -39,12 +39,8 @@ class Unpacker:
     def __init__(self) -> None:
         self._left = MOST_BYTES
 
-    def correct(self, text: str, images: int) -> NDArray[np.bool_]:
-        """Return whether each image is right, shape (images,). Raises FieldError on other text."""
-        return unpacked(self.bits(text, images), images)
-
     def bits(self, text: str, images: int) -> NDArray[np.uint8]:
-        """Return the same in bits, which `unpacked` takes. Raises FieldError on other text."""
+        """Return in bits, for `unpacked`, whether each image is right. Raises FieldError on other text."""
         self._take(images, images)
         size = -(-images // 8)
         data = _inflated(text, size, images)

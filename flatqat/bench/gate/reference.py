@@ -10,14 +10,11 @@ from pathlib import Path
 import flatqat
 from flatqat.bench.gate.baseline import BaselineCell, read_baseline
 from flatqat.bench.gate.series import Series, series_of
-from flatqat.bench.records.sections import method_label, section_title
-from flatqat.spec import Record
+from flatqat.bench.records.sections import RowKey, row_key, section_title
 
 FOLDER = Path(flatqat.__file__).parent / "reference"
 OWN = Path("reference")
 """The word that stands for what comes with flatqat."""
-
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +28,17 @@ class Pack:
     """
 
     name: str
-    sections: Mapping[str, Mapping[Key, list[Series]]]
+    sections: Mapping[str, Mapping[RowKey, list[Series]]]
     unknown: list[str]
 
     @classmethod
     def of(cls, name: str, cells: Iterable[BaselineCell]) -> "Pack":
         """Return the pack of some cells."""
         known = [(stored, stored.packed.cell) for stored in cells]
-        sections: dict[str, dict[Key, list[Series]]] = {}
+        sections: dict[str, dict[RowKey, list[Series]]] = {}
         for series in series_of(stored.as_run(cell) for stored, cell in known if cell):
-            record = Record(cell=series.cell, status="done")
-            rows = sections.setdefault(section_title(record), {})
-            rows.setdefault((method_label(record), series.cell.bits), []).append(series)
+            rows = sections.setdefault(section_title(series.cell), {})
+            rows.setdefault(row_key(series.cell), []).append(series)
         unknown = sorted(stored.label for stored, cell in known if cell is None)
         return cls(name=name, sections=sections, unknown=unknown)
 

@@ -1,12 +1,12 @@
 """Which shifts a row is the mean of: ID, all that count in the mean, and then each family or each shift."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from flatqat.spec import ShiftInfo
 
 By = Literal["family", "shift"]
-BY: tuple[By, ...] = ("family", "shift")
+BY: tuple[By, ...] = get_args(By)
 ID, OOD = "id", "ood"
 
 

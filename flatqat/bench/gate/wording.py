@@ -2,10 +2,11 @@
 
 from collections import Counter
 
-from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, Checked
+from flatqat.bench.gate.check import Checked
 from flatqat.bench.gate.compare import Rules, Verdict
 from flatqat.console.rounded import rounded
 from flatqat.errors import counted, listed
+from flatqat.exit_codes import IMPROVED, INCOMPLETE, OK, REGRESSED
 
 COLUMNS = ("cell", "what", "before", "now", "change", "catches", "p", "verdict")
 MEANING = {

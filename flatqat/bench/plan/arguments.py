@@ -66,14 +66,14 @@ def numbers(low: int, high: int) -> Check:
 
 def path(name: str, value: Any) -> Path:
     """Return the path of a text or a path."""
-    if not isinstance(value, str | os.PathLike):
+    if not isinstance(value, str | os.PathLike) or value == "":
         raise refused(name, "a path", value)
     return Path(value)
 
 
 def text(name: str, value: Any) -> str:
-    """Return a text."""
-    if not isinstance(value, str):
+    """Return a text that is not empty."""
+    if not isinstance(value, str) or not value:
         raise refused(name, "a text", value)
     return value
 

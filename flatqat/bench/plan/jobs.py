@@ -7,10 +7,12 @@ from typing import Any
 
 from flatqat import registry
 from flatqat.bench.plan.networks import EVAL, BaseCell, Networks, base_cell_of
+from flatqat.bench.plan.of_method import nothing_to_do, owners, step_multiplier
 from flatqat.bench.plan.own_code import code_hash
 from flatqat.bench.plan.request import DEFAULT_SEEDS, Request
 from flatqat.bench.plan.settings import Settings, changed, configure, sweep
-from flatqat.errors import StoreError, UsageError, choose, found
+from flatqat.blame import asked
+from flatqat.errors import PluginError, StoreError, UsageError, choose, found
 from flatqat.spec import Cell, QuantSpec, Recipe
 from flatqat.suite import Suite
 
@@ -138,7 +140,18 @@ def members(name: str, seed: int) -> list[Suite]:
     if suite.member is None:
         return [suite]
     targets = [choose(f"target of {family_name}", target, suite.targets)] if at else suite.targets
-    return [suite.member(one, seed) for one in targets]
+    expected = f"a Suite {family_name}@TARGET from member"
+    made = [asked(registry.SUITES, family_name, expected, Suite, suite.member, one, seed) for one in targets]
+    for one, target in zip(made, targets, strict=True):
+        if one.name != f"{family_name}@{target}":
+            raise PluginError(f"suite {family_name}: expected {expected}, got {one.name!r}; fix the plugin")
+    return made
+
+
+def suite_of(cell: Cell) -> Suite:
+    """Return the suite of a cell, without data."""
+    (suite,) = members(cell.suite, cell.seed)
+    return suite
 
 
 def suite_or_family(name: str) -> Suite:
@@ -172,7 +185,7 @@ def _add(
     values = configure(method.Config, name, settings.get(name, {}))
     config = method.Config(**values)
     recipe, recipe_args = _recipe_of(base, settings)
-    multiplier = _step_multiplier(method, config, recipe, passes)
+    multiplier = step_multiplier(name, config, recipe, passes)
     recipe = replace(recipe, steps=multiplier * recipe.steps)
     cell = replace(
         base.cell,
@@ -197,7 +210,7 @@ def _add(
         config=config,
         parent=parent,
         weights=None if parent else weights,
-        skip=base.untrainable_reason if method.trains and not recipe.steps else _nothing_to_do(name, spec),
+        skip=base.untrainable_reason if method.trains and not recipe.steps else nothing_to_do(name, spec),
         scored=False,
     )
     return jobs.setdefault(cell.id, job)
@@ -214,26 +227,6 @@ def _recipe_of(base: BaseCell, settings: Settings) -> tuple[Recipe, tuple[tuple[
     return recipe, changed(default, values)
 
 
-def _nothing_to_do(name: str, spec: QuantSpec) -> str:
-    """Return why a method has nothing of its own to do at some bits; empty if it has."""
-    method = registry.load(registry.METHODS, name)
-    if spec.is_fp or spec.rounds_weights or not method.needs_rounded_weights:
-        return ""
-    return f"{name} only changes how weights are rounded, and {spec} rounds none; use bits such as 4 or w4a8"
-
-
-def _step_multiplier(method: type[Any], config: Any, recipe: Recipe, passes: int) -> int:
-    """Return how often a method's steps are repeated, so that it spends `passes` for each step of the recipe.
-
-    The reference gets no more steps, since every row is compared with it; nor does a method whose number of
-    steps does not come from the recipe.
-    """
-    longer = replace(recipe, steps=passes * recipe.steps)
-    if method.reference or method.steps(longer) == method.steps(recipe):
-        return 1
-    return max(1, passes // int(method.passes_with(config)))
-
-
 def _check_settings(request: Request) -> None:
     known = set().union(*map(owners, request.methods))
     for owner, values in request.settings.items():
@@ -243,12 +236,3 @@ def _check_settings(request: Request) -> None:
                 f"{', '.join(sorted(known - {'recipe'}))}; add {owner} to --method"
             )
         choose("owner in --set", owner, known)
-
-
-def owners(method: str) -> set[str]:
-    """Return whose settings decide a cell of a method: the recipe's, its own and those of its ancestors."""
-    found, name = {"recipe"}, method
-    while name:
-        found.add(name)
-        name = registry.load(registry.METHODS, name).parent
-    return found

@@ -90,18 +90,16 @@ class Networks:
         """Return the user's file or, with --pretrained, the source's own, which may be downloaded."""
         if not self._request.pretrained:
             return self._request.weights
-        from flatqat.models.base import source_of
+        from flatqat.models.base import pretrained
 
-        source, name = source_of(model)
-        return source.pretrained(name)
+        return pretrained(model)
 
 
 def code_files(model: str) -> list[Path]:
     """Return the local files that the network's code comes from."""
-    from flatqat.models.base import source_of
+    from flatqat.models import base
 
-    source, name = source_of(model)
-    return source.files(name)
+    return base.code_files(model)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +142,7 @@ class BaseCell:
 
 def base_cell_of(suite: Suite, model: str, seed: int, request: Request, networks: Networks) -> BaseCell:
     """Return the base of a seed's cells. Raises UsageError or WeightsError where one of its parts misfits."""
-    lacking = suite.untrainable_reason(request.data_root)
+    lacking = suite.lacks(request.data_root)
     recipe = choose(f"recipe of {suite.name}", request.recipe or suite.default_recipe, suite.recipes)
     if lacking:
         recipe = choose(f"recipe of {suite.name}", EVAL, suite.recipes)

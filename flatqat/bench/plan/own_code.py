@@ -11,7 +11,7 @@ from flatqat.suite import Suite
 def code_hash(suite: Suite, method: str, model: str, quantizer: str) -> str | None:
     """Return a hash of the plugin files that a cell uses, since editing one changes its numbers."""
     files = own_files(suite, model, quantizer, method)
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12] if files else None
+    return hashlib.sha256(b"".join(map(registry.content, files))).hexdigest()[:12] if files else None
 
 
 def own_files(suite: Suite, model: str, quantizer: str, method: str | None = None) -> list[Path]:

@@ -159,7 +159,7 @@ CHECKS: Mapping[str, Check] = {
     "workers": number(0, MOST_WORKERS),
     "limit": optional(number(LEAST_LIMIT)),
     "window": optional(text),
-    "adapt": lambda _, value: parse_adapt(value),
+    "adapt": lambda name, value: parse_adapt(optional(text)(name, value)),
     "compute_matched": flag,
     "spaces": lambda name, value: parse_spaces(texts("quantized")(name, value)),
     "rerun": flag,

@@ -10,7 +10,7 @@ from flatqat.bench.ranks.ranks import Ranks
 from flatqat.errors import TrainingFailed
 
 APART = 1e-3
-"""The most that a value may be from that of another process, as a fraction of the largest in its tensor.
+"""How far values of two processes may differ, as a fraction of the largest value in their tensor.
 
 They are equal to the bit on equal machines. On others, last digits differ in every step.
 """
@@ -42,7 +42,7 @@ def check_same_draws(device: torch.device, ranks: Ranks) -> None:
 
 
 def _differs(tensor: Tensor, ranks: Ranks) -> bool:
-    """Whether values are apart; NaN where the leading process has it, too, is for the loss to report."""
+    """Whether values differ too much; NaN at the same place does not, and is for the loss to report."""
     first = ranks.of_leader_(tensor.clone())
     same = (tensor == first) | (tensor.isnan() & first.isnan())
     farthest = (tensor - first).abs().masked_fill(same, 0).max()

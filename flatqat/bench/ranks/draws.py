@@ -1,4 +1,4 @@
-"""Random numbers of layers for a part of a batch: those that one process would draw for these images.
+"""Random numbers of layers for a part of a batch: those that a single process would draw for its images.
 
 Layers draw from the global generator, which all processes seed alike. Each draws for the whole batch, and
 takes the rows of its own images.
@@ -50,10 +50,10 @@ class Draws:
         return dropped
 
     def _filled(self, function: Any) -> Callable[..., Tensor]:
-        """Fill the rows of a tensor; other first axes than one of images are drawn alike by all processes.
+        """Fill the own rows of a tensor of images; all processes fill any other tensor alike.
 
-        Those are a single row, as where the layer is left out for all images, and the shape of weights. Some
-        can be both. Only a column that `bernoulli_` fills leaves out a layer for images, or their windows.
+        Another one has a single row, as when a layer is dropped for all images, or the shape of weights; some
+        shapes are ambiguous. Only a column filled by `bernoulli_` drops a layer for images, or their windows.
         """
 
         def filled(tensor: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
@@ -62,7 +62,8 @@ class Draws:
             of_images = size == self._images or (column and size % self._images == 0)
             shared = all(size % images for images in self._counts)
             if generator is not None or not size or (shared and not of_images):
-                return function(tensor, *args, generator=generator, **kwargs)  # type: ignore[no-any-return]
+                alike: Tensor = function(tensor, *args, generator=generator, **kwargs)
+                return alike
             if not of_images or (size == self._images and 1 in self._counts):
                 raise TrainingFailed(_cannot(function, _for(tensor, "may be those of images or not")))
             with torch.no_grad():
@@ -72,7 +73,7 @@ class Draws:
         return filled
 
     def _undivided(self, function: Any) -> Callable[..., Any]:
-        """Let a function work as long as it draws nothing from the global generator."""
+        """Let a function run, but raise TrainingFailed if it draws from the global generator."""
 
         def called(*args: Any, **kwargs: Any) -> Any:
             before = states()

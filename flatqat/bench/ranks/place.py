@@ -1,4 +1,4 @@
-"""Where a process of `torchrun` stands among the others, as its environment says. Standard library only."""
+"""The rank of a process that torchrun started, read from its environment. Standard library only."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Place:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Place":
-        """Read what torchrun has set. Raises UsageError where another has started the process."""
+        """Read what torchrun has set. Raises UsageError if it did not start this process."""
         if missing := [name for name in NEEDED if not environment.get(name)]:
             raise UsageError(
                 f"--distributed: expected the variables that torchrun sets, got no {missing[0]}; {HOW}"

@@ -1,7 +1,7 @@
-"""What processes that train together tell each other: what to do next, sums, and whether all is well.
+"""Communication of processes that train together: what to do next, sums, and failures.
 
-The first of them leads. What is to be told goes through the store that torchrun keeps, where a process that
-fails can leave word while others wait for its part of a sum; tensors go through a process group.
+The first of them leads. Messages go through the store that torchrun keeps, where a process that fails can
+leave one while others wait for its part of a sum; tensors go through a process group.
 """
 
 import pickle
@@ -17,18 +17,18 @@ import torch.distributed
 from torch import Tensor
 
 from flatqat.bench.ranks.place import Place
-from flatqat.errors import RankLost, TrainingFailed
+from flatqat.errors import RankLost, TrainingFailed, first_line
 from flatqat.memory import out_of_memory
 
 distributed: Any = torch.distributed  # exports stores without their types
 LONG = timedelta(days=24)  # torchrun ends all when one has ended; milliseconds of more exceed 32 bits
-GRACE, PAUSE = 20.0, 0.05  # seconds for the others to fail, too, where the same has happened to all
+GRACE, PAUSE = 20.0, 0.05  # seconds for the others to fail, too, if the same happened to all
 AGAIN = "run the same command again"
 OVER = "over"
 
 
 class Dismissed(Exception):
-    """The process that leads needs this one no more."""
+    """Raised in a process that the leading one no longer needs."""
 
 
 class Ranks:
@@ -52,7 +52,7 @@ class Ranks:
         return self.place.leads
 
     def open(self, device: torch.device) -> None:
-        """Be ready for sums on a device; all have to come."""
+        """Connect for sums on a device; returns once all processes have."""
         self._device = device
         if device.type == "cuda":
             torch.cuda.set_device(device)
@@ -63,23 +63,23 @@ class Ranks:
             backend, store=store, rank=self.place.rank, world_size=self.size, timeout=LONG
         )
         self._words.set(self._opened(self.place.rank), "")
-        for rank in self._others():  # none may fail, and end connections, while another still makes them
+        for rank in self._others():  # none may fail, closing connections, while another still makes them
             self._awaited(self._opened(rank))
 
     def close(self) -> None:
-        """Let go of the others; those that wait for word are dismissed."""
+        """End the connections to the others; the leading process dismisses them first."""
         if self.leads:
-            with suppress(RuntimeError):  # the store has gone, and with it all others
+            with suppress(RuntimeError):  # the store is gone, and so are all others
                 self.tell(OVER)
         self._let_go()
 
     def tell(self, what: object) -> None:
-        """Tell the others something, each once."""
+        """Send a message to all others."""
         self._told += 1
         self._words.set(f"told/{self._told}", pickle.dumps(what))
 
     def told(self) -> Any:
-        """Return the next thing that the leading process tells. Raises Dismissed where it is the last."""
+        """Return the next message of the leading process. Raises Dismissed if it was the last."""
         self._told += 1
         what = pickle.loads(self._awaited(f"told/{self._told}"))
         if what == OVER:
@@ -87,22 +87,22 @@ class Ranks:
         return what
 
     def report(self, lines: Sequence[str]) -> None:
-        """Leave the last words of this process."""
+        """Leave the closing report of this process, some lines, for `reports`."""
         self._words.set(f"report/{self.place.rank}", pickle.dumps(list(lines)))
 
     def reports(self) -> list[str]:
-        """Return the last words of all others, once they have come to their ends."""
+        """Return the closing reports of all others, once all have left one."""
         return [line for rank in self._others() for line in pickle.loads(self._awaited(f"report/{rank}"))]
 
     @contextmanager
     def alike(self) -> Iterator[None]:
-        """End a block in the same way everywhere: where one process fails, all do.
+        """End a block in the same way in all processes: if one fails, all do.
 
-        On CPUs a process that fails ends its connections, and with them the wait of others for its part of a
-        sum; then all connect anew. NCCL lets nobody out of a sum, so that on GPUs they wait on.
+        On CPUs a process that fails closes its connections, which releases others that wait for its part of a
+        sum; then all reconnect. NCCL cannot release a process from a sum, so on GPUs the others wait on.
 
-        Raises TrainingFailed if another has failed, and RankLost if this one has, on a GPU, and others do not
-        come to the end of the block, as they wait for it within.
+        Raises TrainingFailed if another process failed, and RankLost if this one failed on a GPU and others
+        do not reach the end of the block, since they wait for this one inside it.
         """
         self._blocks += 1
         try:
@@ -110,7 +110,7 @@ class Ranks:
         except RankLost:
             raise
         except (Exception, SystemExit) as error:  # code of plugins may raise whatever it likes
-            reason = str(error).partition("\n")[0] or repr(error)
+            reason = first_line(error)
             self._end_block(reason)
             if self._device.type == "cpu":
                 self._let_go()
@@ -142,23 +142,20 @@ class Ranks:
                 raise
             if reason := self._failed_elsewhere():
                 raise TrainingFailed(reason) from error
-            cause = str(error).partition("\n")[0]
-            problem = (
-                f"expected {self.size} processes to train together, but one has ended ({cause}); {AGAIN}"
-            )
-            raise RankLost(problem) from error
+            ended = f"but one has ended ({first_line(error)})"
+            raise RankLost(f"expected {self.size} processes to train together, {ended}; {AGAIN}") from error
         return tensor
 
     def _others(self) -> list[int]:
         return [rank for rank in range(self.size) if rank != self.place.rank]
 
     def _let_go(self) -> None:
-        """End the connections for sums, which ends the wait of whoever is within one."""
+        """Close the connections for sums, which releases processes that wait in one."""
         if distributed.is_initialized():
             distributed.destroy_process_group()
 
     def _open_anew(self) -> None:
-        """Connect again after a block that failed, once all have come to its end."""
+        """Reconnect after a failed block, once all processes have reached its end."""
         for rank in self._others():
             self._awaited(self._end_of_block(rank))
         if self._device.type == "cpu":
@@ -181,7 +178,7 @@ class Ranks:
         self._words.set(self._end_of_block(self.place.rank), reason)
 
     def _come_to_the_end(self) -> bool:
-        """Whether all others come to the end of the block, too, in the time that they are given."""
+        """Whether all others reach the end of the block, too, within GRACE seconds."""
         keys, latest = [self._end_of_block(rank) for rank in self._others()], monotonic() + GRACE
         while not (come := bool(self._words.check(keys))) and monotonic() < latest:
             sleep(PAUSE)

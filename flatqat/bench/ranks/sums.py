@@ -1,4 +1,4 @@
-"""Sums over processes that autograd goes through.
+"""Sums over processes that autograd differentiates.
 
 What is differentiated is the sum over the processes of what each of them computes. Each computes the loss of
 the whole batch, so that the gradient of the loss is the mean over processes of what reaches a parameter. A
@@ -41,7 +41,8 @@ class _MeanOfGradients(torch.autograd.Function):
 
 def summed(tensor: Tensor, ranks: Ranks) -> Tensor:
     """Return the sum of a tensor over all processes."""
-    return _Sum.apply(tensor, ranks)  # type: ignore[no-any-return]
+    total: Tensor = _Sum.apply(tensor, ranks)
+    return total
 
 
 def mean(tensor: Tensor, ranks: Ranks) -> Tensor:
@@ -58,7 +59,8 @@ class _Mean(nn.Module):
 
     def forward(self, tensor: Tensor) -> Tensor:
         """Return `tensor`."""
-        return _MeanOfGradients.apply(tensor, self._ranks)  # type: ignore[no-any-return]
+        same: Tensor = _MeanOfGradients.apply(tensor, self._ranks)
+        return same
 
     def right_inverse(self, tensor: Tensor) -> Tensor:
         """Return `tensor`."""
@@ -67,10 +69,10 @@ class _Mean(nn.Module):
 
 @contextmanager
 def gradients_averaged(model: nn.Module, ranks: Ranks) -> Iterator[None]:
-    """Let the gradients of a model's parameters be means over all processes, whoever takes them and how.
+    """Make all gradients of a model's parameters means over all processes, however they are computed.
 
-    That of a quantized weight becomes one before it passes the rounding, whose backward pass need not be
-    linear, and where methods perturb it; the weight itself then gets the same gradient in all processes.
+    That of a quantized weight is averaged before it passes back through the rounding, whose backward pass
+    need not be linear, and where methods perturb it; so the weight gets the same gradient in all processes.
     """
     chains: list[Any] = [m for m in model.modules() if isinstance(m, parametrize.ParametrizationList)]
     chains = [chain for chain in chains if isinstance(chain[0], Quantizer)]

@@ -45,7 +45,7 @@ class WholeBatch(TorchFunctionMode):
         return call(*args, **(kwargs or {}))
 
     def on(self, model: nn.Module) -> AbstractContextManager[None]:
-        """Return a context in which a model can be trained so. Raises TrainingFailed if it cannot."""
+        """Return a context for training a model this way. Raises TrainingFailed if it cannot be."""
         if any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
             raise TrainingFailed(
                 "expected BatchNorm, which --distributed synchronizes by itself, got SyncBatchNorm; "

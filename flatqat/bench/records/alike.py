@@ -1,4 +1,4 @@
-"""The JSON of records that have much in common: what another record said in the same words is parsed once.
+"""Fast parsing of records: lines that several records share are parsed once.
 
 `to_json` writes each entry of a record's `cell`, `env` and `protocol` on a line, and most lines are those of
 other records. Scores of one suite differ in their numbers alone. A text of another layout is parsed as it is.
@@ -15,9 +15,9 @@ from flatqat.spec.scores import Scores
 ALIKE = (b"cell", b"env", b"protocol")
 MOST_ENTRIES = 1024
 MOST_FORMS, RARELY = 8, 50
-"""Scores are looked for in this many forms. Making one takes as long as parsing scores some fifty times."""
+"""How many forms are kept, and after how many mismatches one is made, which takes as long as fifty parses."""
 
-NUMBER = rb"(-?+[0-9]{1,18}+(?:\.[0-9]++(?:e-[0-9]++|)|)|null)"  # of the finite ones nearly all
+NUMBER = rb"(-?+[0-9]{1,18}+(?:\.[0-9]++(?:e-[0-9]++|)|)|null)"  # nearly all finite ones
 
 
 def strict(text: bytes) -> Any:
@@ -81,7 +81,7 @@ def _united(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 class _Form:
-    """The text of scores that have the names and the numbers of images of given ones."""
+    """The text of scores with the names and numbers of images of an example; other numbers may differ."""
 
     def __init__(self, scores: Scores) -> None:
         self._scores = scores
@@ -101,7 +101,7 @@ class _Form:
 
 
 class _Forms:
-    """The forms that the scores of records have; each is made of scores that had none of the others."""
+    """The forms of the scores that were read; a new one is made of scores that fit none of the others."""
 
     def __init__(self) -> None:
         self._forms: list[_Form] = []

@@ -1,4 +1,4 @@
-"""Which cells a pattern means, and which there are where it means none or several."""
+"""Which cells a pattern matches, and which to name in an error if it matches none or several."""
 
 from collections.abc import Collection
 from fnmatch import fnmatchcase
@@ -10,7 +10,7 @@ MOST_LISTED = 12
 
 
 def candidates(records: Collection[Record], name: str) -> str:
-    """Return a clause on which cells there are: those whose label holds `name`, or else all of them."""
+    """Return a clause that lists cells: those whose label contains `name`, or else all."""
     labels = [record.cell.label for record in records]
     near = [label for label in labels if name.strip("*?") in label]
     return f"there are: {listed(near or labels, MOST_LISTED, empty='(no records)')}"

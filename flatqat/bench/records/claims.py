@@ -1,14 +1,14 @@
-"""Who is at what in a results folder, so that several runs share its work.
+"""Claims on pieces of work in a results folder, so that several runs can share it.
 
-    RESULTS/.work/claims/<piece>.claim   a run is at this piece of work
+    RESULTS/.work/claims/<piece>.claim   a run is doing this piece of work
     RESULTS/.work/claims/<run>.present   a run takes part
-    RESULTS/.work/claims/<name>.note     what all that take part should know
+    RESULTS/.work/claims/<name>.note     something that all runs should know
 
-A claim is a file that is created exclusively, so that one run gets it, and that its owner touches now and
-then. One that was not touched for a minute, or whose process on this machine has ended, is stale: others
-break it by renaming it, which one of them does. The first run that comes in removes what killed runs left,
-claims and what `clean` finds, and the last one that goes removes all that and the folder. A claim saves time
-and no more: what two runs do nevertheless, both do right.
+A claim is a file that is created exclusively, so that one run gets it, and that its owner touches regularly.
+One that has not been touched for a minute, whose time is more than a minute ahead, or whose process on this
+machine has ended, is stale: other runs may break it by renaming it, which only one of them can. The first run
+to enter removes what killed runs left, that is claims and what `clean` finds; the last one to leave removes
+the same and the folder. Claims only save time: if two runs do the same piece, both results are correct.
 """
 
 import os
@@ -20,6 +20,7 @@ from threading import Event, Thread
 from time import sleep, time
 from typing import TypeVar
 
+from flatqat.bench.records.files import unwritable_file
 from flatqat.bench.records.owners import is_left, new_owner
 from flatqat.errors import StoreError
 
@@ -31,7 +32,7 @@ ATTEMPTS = 100  # to create a file in a folder that others remove as often
 
 
 class Claims:
-    """The part that one run takes in the work of a results folder, within `with`."""
+    """The claims of one run in a results folder, within `with`."""
 
     def __init__(
         self, folder: Path, clock: Callable[[], float] = time, clean: Callable[[], None] = lambda: None
@@ -43,8 +44,8 @@ class Claims:
         self._over = Event()
 
     def __enter__(self) -> "Claims":
-        """Come in. Raises StoreError if the folder cannot be written."""
-        Thread(target=self._beat, daemon=True).start()  # before the door: to clear a large folder takes long
+        """Enter. Raises StoreError if the folder cannot be written."""
+        Thread(target=self._beat, daemon=True).start()  # first, since clearing a large folder takes long
         try:
             with self._door():
                 if self._is_alone():  # what is here was left by killed runs
@@ -56,7 +57,7 @@ class Claims:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Give up all claims and go; the last one removes the folder."""
+        """Give up all claims and leave; the last run removes the folder."""
         try:
             for path in tuple(self._held):
                 self._give_up(path)
@@ -90,7 +91,7 @@ class Claims:
 
     @contextmanager
     def lock(self, piece: str) -> Iterator[None]:
-        """Claim a piece within a block, and wait for it before."""
+        """Wait until a piece can be claimed, and claim it within a block."""
         while not self.take(piece):
             sleep(PAUSE)
         try:
@@ -100,9 +101,9 @@ class Claims:
 
     @contextmanager
     def each(self, pieces: Mapping[str, T], done: Callable[[T], bool]) -> Iterator[Iterator[T]]:
-        """Yield the pieces, by their names, that are to do and that nobody is at.
+        """Yield an iterator over the pieces (by their names) that are neither done nor claimed by others.
 
-        Each is claimed until it is done, or else until the end of the block: so a caller may be at the next
+        Each stays claimed until it is done, or until the end of the block: so a caller may work on the next
         one while the last one is being written.
         """
         held: dict[str, T] = {}
@@ -114,7 +115,7 @@ class Claims:
                     del held[other]
                 if not done(piece) and self.take(name):
                     held[name] = piece
-                    if not done(piece):  # nor was it done between the two looks
+                    if not done(piece):  # done by another run since the last check?
                         yield piece
 
         try:
@@ -124,7 +125,7 @@ class Claims:
                 self.release(name)
 
     def note(self, name: str, text: str = "") -> bool:
-        """Let all know something; returns whether it is new. It is gone when the last run has gone."""
+        """Leave a note for all runs; returns whether it is new. It is removed when the last run leaves."""
         return self._create(self._path(name, "note"), text)
 
     def noted(self, name: str) -> bool:
@@ -148,7 +149,7 @@ class Claims:
 
     @contextmanager
     def _door(self) -> Iterator[None]:
-        """Let one run at a time come in, go, or break a claim."""
+        """Let only one run at a time enter, leave, or break a claim."""
         path = self._path("door", "claim")
         while not self._create(path):
             if not (self._is_left(path) and self._break(path)):
@@ -170,17 +171,17 @@ class Claims:
                 path.unlink(missing_ok=True)
 
     def _create(self, path: Path, text: str = "") -> bool:
-        """Create a file of this run's, with its name in it if it is a claim; False if there is one."""
+        """Create a file of this run, which holds its name unless it is a note; False if the file exists."""
         for _ in range(ATTEMPTS):
             try:
                 _write_new(path, text if path.suffix == ".note" else self._owner)
             except FileExistsError:
                 return False
-            except FileNotFoundError:  # nobody was here, or the last one has just gone
-                with suppress(FileNotFoundError):  # and the next one is just going
+            except FileNotFoundError:  # no run was here, or the last one has just left
+                with suppress(FileNotFoundError):  # and another one is just leaving
                     self._folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+                raise unwritable_file(path, error) from error
             else:
                 if path.suffix != ".note":
                     self._held.add(path)
@@ -216,7 +217,7 @@ class Claims:
         return is_left(path, self._clock())
 
     def _beat(self) -> None:
-        """Touch all that this run holds, until it goes."""
+        """Touch all files that this run holds, until it leaves."""
         while not self._over.wait(BEAT):
             for path in tuple(self._held):
                 with suppress(OSError):
@@ -224,7 +225,7 @@ class Claims:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a file that is not there yet; where that fails, as on a full disk, there is none after it."""
+    """Write a new file; if that fails, as on a full disk, none is left."""
     with open(path, "x", encoding="utf-8") as file:
         try:
             file.write(text)

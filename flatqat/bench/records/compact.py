@@ -23,9 +23,9 @@ MARGIN = "margin"
 
 
 def compact(source: Store, target: Store) -> tuple[int, int]:
-    """Add the cells of one folder to another, in the small form; returns how many are new, and there in all.
+    """Add the cells of one folder to another, in the small form; returns how many are new, and the total.
 
-    Weights and pictures are not copied. What is there already stays, so that cells can be added as they come.
+    Weights and pictures are not copied. Existing cells are kept, so that cells can be added as they finish.
 
     Raises UsageError if both are one folder; StoreError, before anything is written, on a damaged record or
     damaged outcomes, or if the target has other images or a cell with other numbers.

@@ -1,4 +1,4 @@
-"""What a record keeps of verified files: of one file the fullest outcome in each runtime."""
+"""The exported file that a record keeps, with its fullest verification in each runtime."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from flatqat.spec import Deployment, Record
 
 
 def with_deployment(record: Record, new: Deployment) -> tuple[Record, str]:
-    """Return a record that holds a new outcome, and what to say where it does not.
+    """Return a record with a new outcome, and a sentence for the user if it is not kept.
 
     The first runtime that a file was verified in has its outcome in `deployed`, which tables show, and others
     in `elsewhere`. Another file replaces all of it. An outcome on fewer images than that of the same file in

@@ -1,6 +1,6 @@
 """Files that are written in one step, and read although another run may remove them meanwhile.
 
-A file of the store replaces what has its name, links included. A file that the user names as an output is
+A file of the store replaces whatever has its name, even a link. A file that the user names as an output is
 written where a link leads, and into a pipe or a device as it is.
 """
 
@@ -32,6 +32,7 @@ HEX = "[0-9a-f]"
 TEMPORARY = f".{8 * HEX}-*.{16 * HEX}.tmp"
 """The names of temporary files, as a glob; other programs, such as those that copy folders, use others."""
 ATTEMPTS = 100  # to write into a folder that other runs remove as often
+UNCHANGED = "; nothing was changed there"
 
 
 def write_atomically(path: Path, *data: bytes) -> None:
@@ -45,9 +46,9 @@ def write_atomically(path: Path, *data: bytes) -> None:
             break
         except FileNotFoundError as error:  # another run removed the folder
             if attempt == ATTEMPTS - 1:
-                raise _unwritable(path, error) from error
+                raise unwritable_file(path, error, UNCHANGED) from error
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable_file(path, error, UNCHANGED) from error
 
 
 def write_output(path: Path, *data: bytes) -> None:
@@ -62,7 +63,7 @@ def write_output(path: Path, *data: bytes) -> None:
         with path.open("wb") as file:
             file.writelines(data)
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+        raise unwritable_file(path, error) from error
 
 
 def check_may_write(folder: Path, what: str = "results folder") -> None:
@@ -85,6 +86,11 @@ def unwritable_folder(folder: Path, got: str | None, what: str = "results folder
     return StoreError(f"{expected}, got: {got}; choose another folder")
 
 
+def unwritable_file(path: Path, error: OSError, end: str = "") -> StoreError:
+    """Return the error for a file that cannot be written; its message ends with `end`."""
+    return StoreError(f"cannot write {path}: {error.strerror or error}{end}")
+
+
 def is_special(path: Path) -> bool:
     """Whether there is something but no regular file at a path. Raises StoreError if that is not known."""
     try:
@@ -92,7 +98,7 @@ def is_special(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+        raise unwritable_file(path, error) from error
 
 
 def arrays_as_bytes(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
@@ -110,12 +116,17 @@ def arrays_as_bytes(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
 
 
 def read_arrays(
-    path: Path, names: Collection[str] | None = None, sha256: str = "", most: int | None = None
+    path: Path,
+    names: Collection[str] | None = None,
+    sha256: str = "",
+    most: int | None = None,
+    fix: str = "delete it and run the cell again with --rerun",
 ) -> Arrays:
     """Return the arrays of an npz file, or only those whose last name, behind `:` or `/`, is in `names`.
 
     Never executes pickles. Raises StoreError on a damaged file, on one whose hash is not `sha256`, where that
     is known, and on an array of more than `most` bytes before it takes memory; Vanished if there is none.
+    `fix` is what to do about damage.
     """
     data = read_bytes(path)
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
@@ -133,7 +144,6 @@ def read_arrays(
         if out_of_memory(error):
             raise
         got = f"a damaged file ({type(error).__name__})"
-        fix = "delete it and run the cell again with --rerun"
         raise StoreError(f"{path}: expected stored arrays, got {got}; {fix}") from error
 
 
@@ -227,10 +237,6 @@ def _replace(path: Path, data: Sequence[bytes]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _unwritable(path: Path, error: OSError) -> StoreError:
-    return StoreError(f"cannot write {path}: {error.strerror or error}; nothing was changed there")
 
 
 def entries(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ ID_LENGTH = 12
 
 
 def clean(root: Path) -> None:
-    """Remove what was left, for a run that takes part alone. What is in doubt stays."""
+    """Remove what was left, for a run that takes part alone. What may still be needed stays."""
     with suppress(OSError):
         for path in root.rglob(TEMPORARY):
             if path.is_file() and _is_abandoned(path):

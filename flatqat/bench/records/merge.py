@@ -1,7 +1,7 @@
 """Several results folders made one: of machines that shared a matrix, or of people that did.
 
-Everything is checked before anything is written. What is there already stays, and outcomes are written before
-their record, so a merge that was cut off is continued by the same command.
+Everything is checked before anything is written. Existing cells are kept, and outcomes are written before
+their record, so the same command continues a merge that was cut off.
 """
 
 import os
@@ -117,7 +117,7 @@ def check_images(stores: Sequence[Store], records: Iterable[Sequence[Record]]) -
     """Raise StoreError if two folders have scored a suite on other images."""
     known: dict[str, tuple[str, Path]] = {}
     for store, its in zip(stores, records, strict=True):
-        done = {r.cell.suite + r.protocol.split: r.protocol.data for r in its if r.status == "done"}
+        done = {r.data_key: r.protocol.data for r in its if r.status == "done"}
         for suite, fingerprint in (store.fingerprints() | done).items():
             first, folder = known.setdefault(suite, (fingerprint, store.root))
             if fingerprint != first:
@@ -147,7 +147,7 @@ def _check_weights(paths: Iterable[Path]) -> None:
 
 
 def _tensors(path: Path) -> bytes:
-    """Return the numbers in a file of weights; what is said of the training differs, in its duration."""
+    """Return the numbers in a file of weights, without its metadata, which include a duration."""
     data = read_bytes(path)
     return data[8 + int.from_bytes(data[:8], "little") :]
 

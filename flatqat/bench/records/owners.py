@@ -1,4 +1,4 @@
-"""Which process has created a file, and whether it has left it behind.
+"""Which process created a file, and whether it left it behind.
 
 An owner is a text, `<machine> <process> <random>`: the content of the file. It touches the file now and then.
 A temporary file, which is just being written, names its process, `<hash of the machine>-<process>`.
@@ -22,13 +22,16 @@ def new_owner() -> str:
 
 
 def is_left(path: Path, now: float) -> bool:
-    """Whether there is such a file, and its owner has ended or has not touched it for a minute."""
+    """Whether there is such a file, and its owner has ended or has not touched it for a minute.
+
+    A time more than a minute ahead is that of no owner either: it would have been touched since.
+    """
     with suppress(OSError):  # it was removed
         with suppress(ValueError):  # it is just being written
             where, pid, _ = path.read_text(encoding="utf-8").split(" ")
             if where == machine() and not _is_alive(int(pid)):
                 return True
-        return now - path.stat().st_mtime > LEFT_AFTER
+        return abs(now - path.stat().st_mtime) > LEFT_AFTER
     return False
 
 
@@ -45,9 +48,9 @@ def has_ended(mark: str) -> bool:
 
 @cache
 def machine() -> str:
-    """Return what tells whose numbers of processes are comparable with those here.
+    """Return an identifier of this machine, within which process ids are unique.
 
-    Names alone do not: many machines are called `localhost`.
+    Its name is not enough: many machines are called `localhost`.
     """
     boot = namespace = ""
     with suppress(OSError):  # not Linux

@@ -14,6 +14,7 @@ from flatqat.metrics.components import Components, pooled_scatter
 from flatqat.metrics.contributions import Weights, by_image_set, gap_weights, shares
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import METRICS, Metric
+from flatqat.metrics.missing import mean_if_complete, mean_of_known
 from flatqat.metrics.parts import Part, apart, drawn
 from flatqat.metrics.stacked import NO_IDS, Stacked, together
 from flatqat.spec import Record
@@ -42,6 +43,11 @@ def metric_of(record: Record) -> Metric:
 def ood_shifts(record: Record) -> list[str]:
     """Return the shifts that the mean over shifts is of."""
     return [name for name, shift in record.protocol.shifts.items() if shift.in_mean and name != "id"]
+
+
+def seed_mean(records: Sequence[Record], metric: str, shifts: Collection[str]) -> float | None:
+    """Return the mean over seeds of the mean over shifts, of those seeds that have the metric on all."""
+    return mean_of_known(mean_if_complete(r.values(metric, shifts)) for r in records)
 
 
 def mean_weights(record: Record) -> Weights:

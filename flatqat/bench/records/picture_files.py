@@ -17,14 +17,15 @@ UNDATED: Mapping[str, Mapping[str, Any]] = {
     ".svg": {"Date": None},
     ".pdf": {"CreationDate": None},
 }
-"""What a file is not to say of itself, by its suffix."""
+"""Metadata to leave out of a file, by its suffix."""
 DPI = 200
+LARGE_RATIO = 20  # of the ends of an axis; one with a larger ratio gets a logarithmic scale
 
 
 def check_suffix(option: str, file: Path | None, others: Sequence[str] = ()) -> Path:
     """Return where a picture goes. Raises UsageError, with the option's name, on no file or another kind.
 
-    `others` are the suffixes of kinds that are no pictures, and as good.
+    `others` are suffixes of kinds that are no pictures but accepted, too.
     """
     endings = (*UNDATED, *others)
     if file is None or file.suffix not in endings:
@@ -35,7 +36,7 @@ def check_suffix(option: str, file: Path | None, others: Sequence[str] = ()) -> 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Let figures be drawn alike: small text that stays text, and names that depend on nothing random."""
+    """Draw reproducible figures within the context: text is small and stays text, and no name is random."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where no cache can be written
     import matplotlib as mpl
 

@@ -36,7 +36,7 @@ NOTHING: Predicted = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class SeenImage:
     """An image as JPEG, and its truth of the same size."""
 
     image: bytes
@@ -89,7 +89,7 @@ class Pictures:
         return sorted(self._root.glob("pictures/*/*.npz"))
 
     def write(self, record: Record, predicted: Predicted) -> None:
-        """Store what the cell of a record predicts; what was there before goes, be it replaced or not."""
+        """Store what the cell of a record predicts; what was there before is removed in any case."""
         path = self.path(record.cell)
         if not any(predicted.values()):
             remove_file(path)
@@ -120,7 +120,7 @@ class Pictures:
         """Return where all images and truths are, sorted."""
         return sorted(self._root.glob("data/*/*.npz"))
 
-    def seen(self, key: str, shift: str) -> dict[int, Seen]:
+    def seen(self, key: str, shift: str) -> dict[int, SeenImage]:
         """Return the images of a shift by their place in it; empty if none are stored.
 
         `key` is that of the suite's data. Raises StoreError if they are damaged.
@@ -129,7 +129,7 @@ class Pictures:
             return {}
         return self.read_seen(self.seen_path(key, shift))
 
-    def read_seen(self, path: Path) -> dict[int, Seen]:
+    def read_seen(self, path: Path) -> dict[int, SeenImage]:
         """Return the images in a file; empty if there is none. Raises StoreError if it is damaged."""
         try:
             arrays = read_arrays(path, most=MOST_BYTES)
@@ -140,11 +140,11 @@ class Pictures:
             raise _damaged(path, "an image and its truth for each place", ", ".join(arrays))
         return {_place(at, path): _pair(arrays[f"image/{at}"], arrays[f"truth/{at}"], path) for at in places}
 
-    def add_seen(self, key: str, shift: str, seen: Mapping[int, Seen]) -> None:
+    def add_seen(self, key: str, shift: str, seen: Mapping[int, SeenImage]) -> None:
         """Store images of a shift beside those that are there."""
         self.add_to(self.seen_path(key, shift), seen)
 
-    def add_to(self, path: Path, seen: Mapping[int, Seen]) -> None:
+    def add_to(self, path: Path, seen: Mapping[int, SeenImage]) -> None:
         """Store images in a file beside those that are there."""
         try:
             known = self.read_seen(path)
@@ -162,7 +162,7 @@ class Pictures:
         return Path(self._root, "data", key, f"{shift.replace('/', '@')}.npz")
 
 
-def _pair(image: Labels, truth: Labels, path: Path) -> Seen:
+def _pair(image: Labels, truth: Labels, path: Path) -> SeenImage:
     """Return an image with its truth. Raises StoreError if it is no JPEG of that size by its header."""
     from PIL import Image
 
@@ -173,7 +173,7 @@ def _pair(image: Labels, truth: Labels, path: Path) -> Seen:
         raise _damaged(path, "a JPEG image", f"other bytes ({type(error).__name__})") from error
     if (height, width) != _small(truth, path).shape:
         raise _damaged(path, "an image and a truth of one size", f"{(height, width)} and {truth.shape}")
-    return Seen(image=image.tobytes(), truth=truth)
+    return SeenImage(image=image.tobytes(), truth=truth)
 
 
 def _small(labels: Labels, path: Path) -> Labels:

@@ -111,6 +111,17 @@ def record_to_dict(record: Record) -> dict[str, Any]:
     return {"schema": SCHEMA, **record.to_dict()}
 
 
+def record_as_json(record: Record) -> bytes:
+    """Return the JSON of a record. Raises StoreError if it could not be read again, as nothing else could."""
+    text, path = to_json(record_to_dict(record)), Path(record.cell.suite, f"{record.cell.label}.json")
+    try:
+        parse_record(parse_json(text, path), path)
+    except StoreError as error:
+        said = str(error).removesuffix(f"; {RERUN}")
+        raise StoreError(f"{said}; the record is not stored, mend the plugin that this is from") from error
+    return text
+
+
 def _check(record: Record) -> None:
     """Raise FieldError unless the fields fit together, and everything that reports rely on is there."""
     if record.cell.parent is not None and not TRAINING_ID.fullmatch(record.cell.parent):

@@ -38,14 +38,14 @@ def bytes_of(record: Record, store: Store) -> int:
 def images_of_no_other(records: Collection[Record], store: Store) -> list[Path]:
     """Return the files of images of the suites of cells that no other stored cell was scored on.
 
-    As long as other cells are unfinished, or a run is at work, there are none: these may need them.
+    None if other cells are unfinished or a run is at work, since these may need them.
     """
     gone = {record.cell.id for record in records}
     if any(path.name.partition("-")[0] not in gone for path in store.root.glob(".work/*")):
         return []
-    keys = {_key(record) for record in records}
+    keys = {record.data_key for record in records}
     needed = {
-        store.pictures.seen_path(_key(record), shift)
+        store.pictures.seen_path(record.data_key, shift)
         for record in store.records()
         if record.cell.id not in gone
         for shift in record.scores
@@ -84,8 +84,3 @@ def remove(records: Collection[Record], store: Store) -> None:
         remove_file(path)
         with suppress(OSError):  # there are others in it
             path.parent.rmdir()
-
-
-def _key(record: Record) -> str:
-    """Return the name of the data of a cell, without what a cell that failed does not tell."""
-    return record.cell.suite + record.protocol.split

@@ -6,8 +6,9 @@ own settings, seeds and bits or with others.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from flatqat import registry
 from flatqat.bench.records.store import Store
@@ -17,7 +18,20 @@ from flatqat.spec import Cell, Record
 
 def now() -> str:
     """Return the time for a record: UTC, in a form that sorts."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _in_text(datetime.now(UTC))
+
+
+def _in_text(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds")
+
+
+def _after(records: Iterable[Record]) -> str:
+    """Return the time for a record that is newer than others, also where a clock was ahead."""
+    newest = datetime.now(UTC)
+    for record in records:
+        with suppress(ValueError, TypeError, OverflowError):  # a record of another hand
+            newest = max(newest, datetime.fromisoformat(record.last_run) + timedelta(milliseconds=1))
+    return _in_text(newest.astimezone(UTC))
 
 
 def role(cell: Cell) -> Cell:
@@ -116,8 +130,9 @@ def with_revisions(records: Sequence[Record], store: Store) -> list[Record]:
 
 def renewed(records: Sequence[Record], store: Store) -> list[Record]:
     """Return the records of a run, stored as the newest revisions: an edit may have been undone since."""
-    old = older(with_revisions(records, store))
-    current = [replace(r, last_run=now()) if r.cell.id in old else r for r in records]
+    every = with_revisions(records, store)
+    old, newest = older(every), _after(every)
+    current = [replace(r, last_run=newest) if r.cell.id in old else r for r in records]
     try:
         for record in (record for record in current if record.cell.id in old):
             with store.locked(record.cell) as stored:

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flatqat.bench.records.revisions import files, older, revision
 from flatqat.errors import StoreError, counted, listed
@@ -15,6 +16,8 @@ from flatqat.spec import Cell, Record
 
 POOLED = "the scatter of seeds is pooled over these rows alone"
 """What is said beside numbers of a section that `pools_fewer`, where such a scatter is in them."""
+RowKey = tuple[str, str]
+"""The method of a row of tables, with its settings, and its bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +31,19 @@ class Section:
 
     title: str
     protocol: str
-    rows: Mapping[tuple[str, str], list[Record]]
+    rows: Mapping[RowKey, list[Record]]
     problems: list[Record]
     older: int = 0
     chosen: str = ""
     fewer: bool = False
 
     @property
-    def reference(self) -> tuple[str, str] | None:
+    def first(self) -> Record:
+        """Any finished record: what is read from it is the same in all."""
+        return next(iter(self.rows.values()))[0]
+
+    @property
+    def reference(self) -> RowKey | None:
         """The row that every other is compared with, if it is stored."""
         return next((key for key, records in self.rows.items() if records[0].protocol.reference), None)
 
@@ -53,7 +61,7 @@ def sections(records: Iterable[Record], *, all_revisions: bool = False) -> list[
     groups: dict[str, list[Record]] = {}
     every = list(records)
     for record in every:
-        groups.setdefault(section_title(record), []).append(record)
+        groups.setdefault(section_title(record.cell), []).append(record)
     split, old = [], older(every)
     for title, members in sorted(groups.items()):
         shown = [r for r in members if all_revisions or r.cell.id not in old]
@@ -66,12 +74,12 @@ def sections(records: Iterable[Record], *, all_revisions: bool = False) -> list[
     return split
 
 
-def _rows(records: Sequence[Record], old: Collection[str]) -> dict[tuple[str, str], list[Record]]:
+def _rows(records: Sequence[Record], old: Collection[str]) -> dict[RowKey, list[Record]]:
     """Return records by label and bits; where code has several revisions, each label names its own."""
-    rows: dict[tuple[str, str], list[Record]] = {}
+    rows: dict[RowKey, list[Record]] = {}
     several = {files(record.cell) for record in records if record.cell.id in old}
     for record in records:
-        cell, label = record.cell, method_label(record)
+        cell, label = record.cell, method_of(record.cell)
         if cell.id in old:
             label = f"{label} (revision {revision(cell)})"
         elif cell.plugins and files(cell) in several:
@@ -117,7 +125,7 @@ def is_latest(label: str) -> bool:
     return len(names_of(label)) > 1
 
 
-def how_made(rows: Mapping[tuple[str, str], list[Record]], older: int, chosen: str = "") -> str:
+def how_made(rows: Mapping[RowKey, list[Record]], older: int, chosen: str = "") -> str:
     """Return how the numbers of rows were made, in words, and which are left out; empty without rows."""
     done = [record for records in rows.values() for record in records]
     only = [f"only the rows of {chosen}"] if chosen else []
@@ -172,13 +180,8 @@ def problems(section: Section) -> list[str]:
     ]
 
 
-def method_label(record: Record) -> str:
-    """Return the method's name for tables: `anchor`, `anchor(coupling=elastic)`, `qat 2x steps`."""
-    return method_of(record.cell)
-
-
 def method_of(cell: Cell) -> str:
-    """Return what `method_label` does for a cell that may have no record yet."""
+    """Return the method's name for tables: `anchor`, `anchor(coupling=elastic)`, `qat 2x steps`."""
     step_multiplier = f" {cell.step_multiplier}x steps" if cell.step_multiplier > 1 else ""
     args = ", ".join(f"{key}={value}" for key, value in cell.method_args)
     version = f" v{cell.method_version}" if cell.method_version > 1 else ""
@@ -191,15 +194,29 @@ def settings_text(cell: Cell) -> str:
     return ", ".join([*method, *(f"recipe.{key}={value}" for key, value in cell.recipe_args)])
 
 
-def row_label(key: tuple[str, str]) -> str:
+def row_key(cell: Cell) -> RowKey:
+    """Return the row that a cell belongs to, unless that is marked with a revision."""
+    return method_of(cell), cell.bits
+
+
+def key_of(row: Mapping[Any, Any]) -> RowKey:
+    """Return which row the numbers of a table of methods are of."""
+    return row["method"], row["bits"]
+
+
+def row_label(key: RowKey) -> str:
     """Return `qat 4`, or `fp`, as the name of a row or column for (method, bits)."""
     method, bits = key
     return method if method == bits else f"{method} {bits}"
 
 
-def section_title(record: Record) -> str:
-    """Return the title of the section of a record: what its rows have in common."""
-    cell = record.cell
+def bits_in_words(bits: str) -> str:
+    """Return `4 bits`, or a longer text of bits as it is."""
+    return f"{bits} bits" if bits.isdecimal() else bits
+
+
+def section_title(cell: Cell) -> str:
+    """Return the title of the section of a cell: what its rows have in common."""
     parts = [f"{cell.suite} v{cell.suite_version}", cell.model, f"recipe {cell.recipe}"]
     parts += [f"{key}={value}" for key, value in cell.recipe_args]
     parts += [f"weights {cell.weights_name(8)}"] if cell.weights else []
@@ -218,5 +235,5 @@ def _order(record: Record) -> tuple[object, ...]:
         record.cell.bits,
         record.train.steps,
         len(record.protocol.method),
-        method_label(record),
+        method_of(record.cell),
     )

@@ -78,7 +78,7 @@ class Examined:
 
     def _of_folder(self, record: Record, path: Path) -> Iterator[str]:
         """Yield what does not fit together in a record and with the fingerprints of its folder."""
-        key = record.cell.suite + record.protocol.split
+        key = record.data_key
         if record.status != "done":
             return
         if key not in self._data:

@@ -9,7 +9,7 @@
     RESULTS/weights/<id>.safetensors       trained weights by training id, the training log in their metadata
     RESULTS/weights/<id>.last.safetensors  the weights of the last step, where those of another were selected
     RESULTS/.work/<id>-<version>/          scores of finished shifts and flatness, until the record is written
-    RESULTS/.work/claims/                  who is at what, as long as somebody is
+    RESULTS/.work/claims/                  claims of running processes
 
 Every file is written once, atomically: to a temporary file in the same folder, flushed, synced, renamed. A
 record has the hash of its outcomes, which are written first; weights have their name in their metadata. What
@@ -40,7 +40,7 @@ from flatqat.bench.records.files import (
 from flatqat.bench.records.named import results_option
 from flatqat.bench.records.outcomes import NAMES, stack, stacks
 from flatqat.bench.records.pictures import NOTHING, Pictures, Predicted
-from flatqat.bench.records.record_json import read_as, read_json, read_record, record_to_dict, to_json
+from flatqat.bench.records.record_json import read_as, read_json, read_record, record_as_json, to_json
 from flatqat.bench.records.work import Work
 from flatqat.console.printable import printable
 from flatqat.errors import Misplaced, StoreError, Vanished, found, listed
@@ -188,14 +188,17 @@ class Store(Work):
     ) -> Record:
         """Write pictures and outcomes, then the record with their hash; returns what is stored.
 
-        The record's existence says that the cell is complete, the hash that all belong together.
+        The record's existence says that the cell is complete, the hash that all belong together. Raises
+        StoreError on one that could not be read again.
         """
         if outcomes is not None:
             data = arrays_as_bytes(stack(outcomes))
             record = replace(record, outcomes_sha256=hashlib.sha256(data).hexdigest())
+        text = record_as_json(record)
+        if outcomes is not None:
             self.pictures.write(record, predicted)
             write_atomically(self.outcomes_path(record.cell), data)
-        write_atomically(self.record_path(record.cell), to_json(record_to_dict(record)))
+        write_atomically(self.record_path(record.cell), text)
         return record
 
     @contextmanager
@@ -238,7 +241,7 @@ class Store(Work):
     def read(self, path: Path, data_of: Callable[[str], SuiteData | None] | None = None) -> Record:
         """Return the record of a file. Raises StoreError; Misplaced, too, if it is of other images."""
         record = read_record(path)
-        key = record.cell.suite + record.protocol.split
+        key = record.data_key
         data = (data_of or self._data)(key) if record.status == "done" and "/" not in key else None
         if data and data.fingerprint != record.protocol.data:
             expected = f"expected {data.fingerprint}, the images of this folder, got {record.protocol.data}"

@@ -10,11 +10,11 @@ from flatqat.spec.record import LATER
 
 
 def united(known: Record, other: Record, where: str) -> Record:
-    """Return one record of a cell that has two; `where` the other one is stands in the error.
+    """Merge two records of one cell; `where` names the folder of the second in errors.
 
-    One that is done counts before one that failed or was skipped, and else the one run last. Of two that
-    are done it has the flatness and the optional fields of both; where both have one, that of the one run
-    last.
+    A finished record is preferred to one that failed or was skipped, otherwise the one that was run last. Of
+    two finished ones the result has the flatness and the optional fields of both; where both have the same
+    one, that of the one run last.
 
     Raises StoreError if both are done with other numbers.
     """

@@ -1,8 +1,9 @@
-"""What stored weights say of themselves in their metadata: which file they are, and how they were trained."""
+"""The metadata of stored weights: the name of their file, and how they were trained."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,35 +38,56 @@ def digest_of(file: BinaryIO) -> bytes:
 
 
 def digest_of_stored(path: Path) -> bytes:
-    """Return the digest of stored weights. Raises StoreError if the file is damaged."""
-    try:
-        with path.open("rb") as file:
-            return digest_of(file)
-    except (OSError, ValueError, TypeError, RecursionError, MemoryError, OverflowError) as error:
-        raise StoreError(f"{path}: expected stored weights, got a damaged file; {FIX}") from error
+    """Return the digest of stored weights. Raises StoreError or Vanished as `check_weights` does."""
+    with _opened(path) as file:
+        return digest_of(file)
 
 
 def check_weights(path: Path) -> dict[str, str]:
     """Return the metadata of stored weights.
 
-    Raises StoreError if the file is damaged or was written under another name, Vanished if there is none.
+    Raises StoreError if the file cannot be read, is damaged or was written under another name, Vanished if
+    there is none.
     """
     from safetensors import safe_open
 
     check_regular(path, FIX)
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-    except FileNotFoundError as error:
-        raise Vanished(f"{path}: expected stored weights, found none; run again") from error
-    except Exception as error:  # whatever safetensors makes of damaged bytes
-        raise StoreError(f"{path}: expected stored weights, got a damaged file; {FIX}") from error
+    with _opened(path), safe_open(path, framework="np") as tensors:
+        metadata: dict[str, str] = tensors.metadata() or {}
     if (name := metadata.get("file", path.name)) != path.name:  # older files do not name themselves
         raise StoreError(f"{path}: expected the weights that it is named after, got those of {name}; {FIX}")
     return metadata
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open stored weights. Raises Vanished or StoreError on what goes wrong, within the block, too."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise Vanished(f"{path}: expected stored weights, found none; run again") from error
+    except OSError as error:
+        fix = "change its permissions, or restore it"
+        raise StoreError(f"{path}: cannot be read: {error.strerror or error}; {fix}") from error
+    except Exception as error:  # whatever json and safetensors make of damaged bytes
+        raise StoreError(f"{path}: expected stored weights, got a damaged file; {FIX}") from error
 
 
 def training_log(path: Path) -> TrainLog:
     """Return how stored weights were trained. Raises StoreError as `check_weights` does."""
     text = check_weights(path).get("train", "")
     return read_as(TrainLog, parse_json(text.encode(), path, FIX), path, FIX)
+
+
+def check_content(path: Path, recorded: str = "") -> None:
+    """Raise StoreError unless stored weights are what training stored, and have the digest `recorded` if any.
+
+    Older files do not say what they were.
+    """
+    known = {recorded} - {""}
+    if "train" in check_weights(path):
+        known |= {training_log(path).weights} - {""}
+    if known and known != {got := digest_of_stored(path).hex()}:
+        (expected, *_) = sorted(known - {got})
+        raise StoreError(f"{path}: expected weights with the SHA-256 {expected}, got {got}; {FIX}")

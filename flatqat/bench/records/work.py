@@ -1,8 +1,8 @@
 """Work in progress of a results folder: trained weights, scores of finished shifts, and flatness.
 
-Several runs may share a folder; `claims` says who is at what. The one that finishes a cell removes its work,
-and a user may remove anything. So a file may be gone between two looks: reading it then raises Vanished, and
-writing it makes its folder again.
+Several runs may share a folder; `claims` says which process does which piece. The one that finishes a cell
+removes its work, and a user may remove anything. So a file may vanish at any time: reading it then raises
+Vanished, and writing it makes its folder again.
 """
 
 import json
@@ -45,7 +45,7 @@ class Work:
         self.root = root
 
     def claims(self) -> Claims:
-        """Return the part that a run takes in the work of the folder, for a `with` block."""
+        """Return the claims of a run in the folder, for a `with` block."""
         return Claims(self.root / ".work" / "claims", clean=partial(clean, self.root))
 
     def weights_path(self, cell: Cell, which: str = "selected") -> Path:
@@ -138,7 +138,7 @@ class Work:
         return self._work(cell) / f"{shift.replace('/', '@')}.npz"
 
     def tidy(self) -> None:
-        """Remove what killed runs left, if nobody takes part; nothing where the folder cannot be written."""
+        """Remove what killed runs left, unless a run is at work or the folder cannot be written."""
         if (self.root / ".work").exists():
             with suppress(OSError, StoreError), self.claims():
                 pass

@@ -11,11 +11,11 @@ from math import isfinite
 
 from flatqat.bench.gate.comparable import obstacles_of, other_images
 from flatqat.bench.gate.compare import BySeed, Row, Rules, compare
-from flatqat.bench.gate.differences import differences
-from flatqat.bench.gate.reference import Key, Pack
+from flatqat.bench.gate.differences import what_differs
+from flatqat.bench.gate.reference import Pack
 from flatqat.bench.gate.run import Run
 from flatqat.bench.gate.series import Series
-from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.records.sections import RowKey, Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.errors import listed
 from flatqat.spec import Cell
@@ -43,8 +43,8 @@ class Beside:
     title: str
     name: str
     made: str
-    rows: Mapping[Key, Sequence[Row]]
-    alone: Mapping[Key, Sequence[Row]]
+    rows: Mapping[RowKey, Sequence[Row]]
+    alone: Mapping[RowKey, Sequence[Row]]
     reasons: Sequence[str]
     differing: Sequence[str]
 
@@ -52,8 +52,8 @@ class Beside:
 def beside(section: Section, store: Store, pack: Pack) -> Beside:
     """Compare the rows of a section with those of a pack."""
     stored = pack.sections.get(section.title, {})
-    rows: dict[Key, Sequence[Row]] = {}
-    alone: dict[Key, Sequence[Row]] = {}
+    rows: dict[RowKey, Sequence[Row]] = {}
+    alone: dict[RowKey, Sequence[Row]] = {}
     reasons = [] if stored else [_nothing(section, pack)]
     if pack.unknown:
         reasons.append(f"{listed(pack.unknown)}: {pack.name} is an old file, which has their labels alone")
@@ -74,7 +74,7 @@ def beside(section: Section, store: Store, pack: Pack) -> Beside:
         reasons += [f"{name}: {what} is undefined" for what in undefined]
         if found:
             (rows if now else alone)[key] = found
-        for text in differences(before, now) if now else []:
+        for text in what_differs(before, now) if now else []:
             differing.setdefault(text, []).append(label)
     return Beside(
         title=section.title,
@@ -87,7 +87,7 @@ def beside(section: Section, store: Store, pack: Pack) -> Beside:
     )
 
 
-def _made(stored: Mapping[Key, Sequence[Series]], pack: Pack) -> str:
+def _made(stored: Mapping[RowKey, Sequence[Series]], pack: Pack) -> str:
     """Return where the rows of a section were computed, as far as that is known."""
     runs = [run for of_row in stored.values() for series in of_row for run in series.runs]
     places = {
@@ -98,7 +98,7 @@ def _made(stored: Mapping[Key, Sequence[Series]], pack: Pack) -> str:
     return f"{pack.name}: {' / '.join(sorted(places)) or 'computed elsewhere'}"
 
 
-def _series(section: Section, store: Store, key: Key) -> Series:
+def _series(section: Section, store: Store, key: RowKey) -> Series:
     runs = tuple(Run.of(record, store) for record in section.rows[key])
     return Series(cell=replace(runs[0].cell, seed=0, parent=None), runs=runs)
 

@@ -9,16 +9,14 @@ from flatqat.bench.records.paired import (
     differences,
     mean_weights,
     metric_of,
+    seed_mean,
 )
-from flatqat.bench.records.sections import Section
+from flatqat.bench.records.sections import RowKey, Section
 from flatqat.bench.report.shown import Shown
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.holm import holm
-from flatqat.metrics.missing import mean_if_complete, mean_of_known
-from flatqat.spec import Record
 
 LEVEL = 0.05
-Key = tuple[str, str]
 NOTE = (
     "Bold: at each bit width, the best method and those that are not significantly worse (paired by seed and "
     "image, 5% level, Holm's correction). Nothing is bold where that would be all methods, with one seed, or "
@@ -26,7 +24,7 @@ NOTE = (
 )
 
 
-def with_best(shown: Shown, section: Section, runs: Mapping[Key, Runs]) -> Shown:
+def with_best(shown: Shown, section: Section, runs: Mapping[RowKey, Runs]) -> Shown:
     """Return the table of a section's methods with the best of each bit width in bold, and the note on it."""
     found = best(section, runs)
     places = {name: shown.header.index(name) for name in found if name in shown.header}
@@ -39,20 +37,22 @@ def with_best(shown: Shown, section: Section, runs: Mapping[Key, Runs]) -> Shown
     return replace(shown, strong=strong, notes=[*shown.notes, NOTE]) if strong else shown
 
 
-def best(section: Section, runs: Mapping[Key, Runs]) -> dict[str, set[Key]]:
+def best(section: Section, runs: Mapping[RowKey, Runs]) -> dict[str, set[RowKey]]:
     """Return by column, ID and OOD, the rows that may be the best of their bits; see NOTE."""
-    record = next(iter(section.rows.values()))[0]
-    found: dict[str, set[Key]] = {}
-    for column, weights in {"ID": {"id": 1.0}, "OOD": mean_weights(record)}.items():
+    found: dict[str, set[RowKey]] = {}
+    for column, weights in {"ID": {"id": 1.0}, "OOD": mean_weights(section.first)}.items():
         for bits in dict.fromkeys(bits for _, bits in section.rows):
             keys = [key for key in section.rows if key[1] == bits and key != section.reference]
             found.setdefault(column, set()).update(_best(section, runs, keys, weights))
     return found
 
 
-def _best(section: Section, runs: Mapping[Key, Runs], keys: Sequence[Key], weights: Weights) -> set[Key]:
+def _best(
+    section: Section, runs: Mapping[RowKey, Runs], keys: Sequence[RowKey], weights: Weights
+) -> set[RowKey]:
     """Return the rows among `keys` that no test tells from the one with the largest value."""
-    values = {key: _value(section.rows[key], weights) for key in keys}
+    metric = metric_of(section.first).name
+    values = {key: seed_mean(section.rows[key], metric, [*weights]) for key in keys}
     known = {key: value for key, value in values.items() if value is not None}
     seeds = {tuple(sorted(runs[key].values)) for key in known}
     if len(known) < 2 or len(seeds) > 1 or len(next(iter(seeds))) < 2:
@@ -66,9 +66,3 @@ def _best(section: Section, runs: Mapping[Key, Runs], keys: Sequence[Key], weigh
     adjusted = dict(zip(tested, holm([found[key].p for key in tested]), strict=True))
     equal = {first, *(key for key in tested if adjusted[key] >= LEVEL)}
     return equal if len(equal) < len(known) else set()
-
-
-def _value(records: Sequence[Record], weights: Weights) -> float | None:
-    """Return the mean over seeds of the metric's mean over some shifts."""
-    metric, shifts = metric_of(records[0]).name, list(weights)
-    return mean_of_known(mean_if_complete(r.values(metric, shifts)) for r in records)

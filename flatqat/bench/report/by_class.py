@@ -28,7 +28,7 @@ Ends = tuple[float | None, float | None]
 
 def check_classes(shown: Sequence[Section]) -> None:
     """Raise UsageError unless all suites have a metric for each class."""
-    first = [rows[0] for section in shown for rows in list(section.rows.values())[:1]]
+    first = [section.first for section in shown if section.rows]
     if without := sorted({r.cell.suite for r in first if not metric_of(r).by_class}):
         raise UsageError(
             f"--by class: expected segmentation suites, got {', '.join(without)}; use --by shift there, "
@@ -69,7 +69,7 @@ def class_columns(section: Section, store: Store, *, total: bool = False) -> dic
     """
     if not section.rows:
         return {}
-    first = next(iter(section.rows.values()))[0]
+    first = section.first
     scores = [key for key in first.scores["id"] if key.startswith(f"{metric_of(first).by_class}/")]
     scores.sort(key=_place)  # stored records sort them as text
     names = list(first.protocol.class_names or [str(_place(key)) for key in scores])

@@ -15,8 +15,9 @@ from flatqat.bench.records.paired import (
     mean_weights,
     metric_of,
     ood_shifts,
+    seed_mean,
 )
-from flatqat.bench.records.sections import Section
+from flatqat.bench.records.sections import RowKey, Section, key_of
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.caveats import floating_layers, floating_weights, with_collapsed
 from flatqat.bench.report.confidence import confidence_columns
@@ -26,7 +27,7 @@ from flatqat.bench.report.robustness import robustness_columns
 from flatqat.metrics.components import Components
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import Metric
-from flatqat.metrics.missing import mean_if_complete, mean_of_known
+from flatqat.metrics.missing import mean_if_complete
 from flatqat.spec import Record
 from flatqat.spec.flatness import number
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 View = Literal["method", "shift", "family", "severity", "class"]
-Key = tuple[str, str]
 VIEWS: tuple[View, ...] = ("method", "shift", "family", "severity", "class")
 EXTRA_GAP = ("extra_gap", "extra_gap_low", "extra_gap_high")
 SHARPNESS_RADIUS = "0.1"
@@ -49,7 +49,7 @@ def by_method(section: Section, store: Store) -> "pd.DataFrame":
 
 
 def method_rows(
-    section: Section, store: Store, read: Mapping[Key, Runs] | None = None
+    section: Section, store: Store, read: Mapping[RowKey, Runs] | None = None
 ) -> list[dict[str, Any]]:
     """Return a row for each (method, bits), of means over seeds; `read` has the runs if they are read.
 
@@ -70,8 +70,8 @@ def method_rows(
 
 
 def extra_gaps(
-    sections: Sequence[Section], gaps: Sequence[Mapping[Key, SharesBySeed]]
-) -> Mapping[Key, Estimate]:
+    sections: Sequence[Section], gaps: Sequence[Mapping[RowKey, SharesBySeed]]
+) -> Mapping[RowKey, Estimate]:
     """Return the extra gap of each method over the reference, the mean over sections that all have it.
 
     `gaps` has for each section what the images of each method contribute to its gap.
@@ -82,18 +82,11 @@ def extra_gaps(
     return differences(gaps, references[0])
 
 
-def method_row(key: Key, records: Sequence[Record], runs: Runs) -> dict[str, Any]:
+def method_row(key: RowKey, records: Sequence[Record], runs: Runs) -> dict[str, Any]:
     """Return the row of one (method, bits) from its records and runs, without its extra gap."""
     first, shifts, metric = records[0], ood_shifts(records[0]), metric_of(records[0])
     name = metric.name
-
-    def mean(set_name: str, score: str) -> float | None:
-        return mean_of_known(value for r in records for value in r.values(score, [set_name]))
-
-    def ood(score: str) -> float | None:
-        return mean_of_known(mean_if_complete(r.values(score, shifts)) for r in records)
-
-    id_value, ood_value = mean("id", name), ood(name)
+    id_value, ood_value = seed_mean(records, name, ["id"]), seed_mean(records, name, shifts)
     gap = None if id_value is None or ood_value is None else id_value - ood_value
     flatness = [r.flatness.quantized for r in records]
     eigenvalues = [f.lambda_max if f else None for f in flatness]
@@ -102,16 +95,16 @@ def method_row(key: Key, records: Sequence[Record], runs: Runs) -> dict[str, Any
         "bits": key[1],
         "seeds": len(records),
         "images": first.scores["id"][name].n,
-        f"val_{name}": mean("val", name),
-        **with_error("id", metric, id_value, runs.components({"id": 1.0})),
-        **with_error("ood", metric, ood_value, runs.components(mean_weights(first))),
+        f"val_{name}": seed_mean(records, name, ["val"]),
+        **interval_columns("id", metric, id_value, runs.components({"id": 1.0})),
+        **interval_columns("ood", metric, ood_value, runs.components(mean_weights(first))),
         **_pooled(first, runs),
         "gap": gap,
         **dict.fromkeys(EXTRA_GAP),
-        "id_nll": mean("id", "nll"),
-        "ood_nll": ood("nll"),
-        "id_ece": mean("id", "ece"),
-        "ood_ece": ood("ece"),
+        "id_nll": seed_mean(records, "nll", ["id"]),
+        "ood_nll": seed_mean(records, "nll", shifts),
+        "id_ece": seed_mean(records, "ece", ["id"]),
+        "ood_ece": seed_mean(records, "ece", shifts),
         **confidence_columns(records, shifts),
         "lambda_max": mean_if_complete(e.value if e else None for e in eigenvalues),
         "lambda_max_residual": max(
@@ -130,15 +123,15 @@ def method_row(key: Key, records: Sequence[Record], runs: Runs) -> dict[str, Any
     }
 
 
-def with_extra_gap(row: Mapping[str, Any], extra: Mapping[Key, Estimate]) -> dict[str, Any]:
+def with_extra_gap(row: Mapping[str, Any], extra: Mapping[RowKey, Estimate]) -> dict[str, Any]:
     """Return a row with the extra gap of its method, if that is known."""
-    if (found := extra.get((row["method"], row["bits"]))) is None:
+    if (found := extra.get(key_of(row))) is None:
         return dict(row)
     columns = zip(EXTRA_GAP, (found.value, found.low, found.high), strict=True)
     return {**row, **dict(columns), "extra_gap_seeds": found.seeds}
 
 
-def with_error(
+def interval_columns(
     on: str, metric: Metric, value: float | None, components: Components | None
 ) -> dict[str, float | None]:
     """Return the columns `<on>_<metric>` in percent: mean, standard error, 95% interval and sd over seeds."""
@@ -158,9 +151,8 @@ def _pooled(record: Record, runs: Runs) -> dict[str, float | None]:
     metric, image_sets = metric_of(record), image_sets_of(record, ood_shifts(record))
     if not metric.pooled_shares:
         return {}
-    unknown = with_error("pooled", metric, None, None)
     if not image_sets or not all(runs.outcomes.values()):
-        return unknown
+        return interval_columns("pooled", metric, None, None)
     of_set = {name: [s for s, other in image_sets.items() if other == name] for name in image_sets.values()}
     shares = {}
     for seed, run in runs.outcomes.items():
@@ -170,4 +162,5 @@ def _pooled(record: Record, runs: Runs) -> dict[str, float | None]:
             for (name, of), part in zip(of_set.items(), of_run, strict=True)
         }
     components = components_of([{"": shares}])
-    return with_error("pooled", metric, float(components.means[0]), components) if components else unknown
+    value = float(components.means[0]) if components else None
+    return interval_columns("pooled", metric, value, components)

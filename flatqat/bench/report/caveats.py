@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flatqat.bench.records.paired import metric_of
-from flatqat.bench.records.sections import Section
+from flatqat.bench.records.sections import RowKey, Section, key_of
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
 from flatqat.spec import Record
 
 COLLAPSE = 0.25  # of what the reference has above chance
-Key = tuple[str, str]
-NO_DOMAINS: Mapping[Key, Sequence[str]] = {}
+NO_DOMAINS: Mapping[RowKey, Sequence[str]] = {}
 
 
 def with_collapsed(
-    rows: Sequence[Mapping[str, Any]], section: Section, domains: Mapping[Key, Sequence[str]] = NO_DOMAINS
+    rows: Sequence[Mapping[str, Any]], section: Section, domains: Mapping[RowKey, Sequence[str]] = NO_DOMAINS
 ) -> list[dict[str, Any]]:
     """Return the rows with a column `collapsed`, compared with the reference of the same domain.
 
@@ -28,12 +27,10 @@ def with_collapsed(
         return [{**row, "collapsed": False} for row in rows]
     record = section.rows[reference][0]
     column, chance = f"id_{metric_of(record).name}", chance_of(record)
-    of_reference = {
-        row.get("domain"): row[column] for row in rows if (row["method"], row["bits"]) == reference
-    }
+    of_reference = {row.get("domain"): row[column] for row in rows if key_of(row) == reference}
 
     def compared(row: Mapping[str, Any]) -> float | None:
-        domain, names = row.get("domain"), domains.get((row["method"], row["bits"]), ())
+        domain, names = row.get("domain"), domains.get(key_of(row), ())
         return mean_if_complete(map(of_reference.get, [domain] if domain in names or not names else names))
 
     return [{**row, "collapsed": has_collapsed(row[column], compared(row), chance)} for row in rows]

@@ -6,18 +6,17 @@ from fnmatch import fnmatchcase
 from shlex import quote
 
 from flatqat.bench.records.sections import (
+    RowKey,
     Section,
     how_made,
     is_latest,
     method_alone,
-    method_label,
     names_of,
+    row_key,
     row_label,
 )
 from flatqat.errors import UsageError, listed, unknown
-from flatqat.spec import QuantSpec, Record
-
-Key = tuple[str, str]
+from flatqat.spec import QuantSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ def chosen(
     if not choice.options:
         return list(sections)
     records = [r for s in sections for row in (*s.rows.values(), s.problems) for r in row]
-    every = {*(key for s in sections for key in s.rows), *map(_key, records)}
+    every = {*(key for s in sections for key in s.rows), *(row_key(r.cell) for r in records)}
     _check_methods(choice.methods, every, revisions)
     _check_bits(choice.bits, {key[1] for key in every})
     found = [_of_section(section, choice) for section in sections]
@@ -69,23 +68,19 @@ def _of_section(section: Section, choice: Choice) -> Section:
         for key, records in section.rows.items()
         if _is_chosen(key, choice, is_reference=records[0].protocol.reference)
     }
-    problems = [record for record in section.problems if _is_chosen(_key(record), choice)]
+    problems = [record for record in section.problems if _is_chosen(row_key(record.cell), choice)]
     how = how_made(rows, section.older, choice.options)
     fewer = len(rows) < len(section.rows)
     return replace(section, protocol=how, rows=rows, problems=problems, chosen=choice.options, fewer=fewer)
 
 
-def _is_chosen(key: Key, choice: Choice, *, is_reference: bool = False) -> bool:
+def _is_chosen(key: RowKey, choice: Choice, *, is_reference: bool = False) -> bool:
     of_method = not choice.methods or any(_matches(m, text) for m in choice.methods for text in _methods(key))
     of_bits = is_reference or not choice.bits or any(_matches(_spelled(b), key[1]) for b in choice.bits)
     return of_method and of_bits
 
 
-def _key(record: Record) -> Key:
-    return method_label(record), record.cell.bits
-
-
-def _methods(key: Key) -> tuple[str, ...]:
+def _methods(key: RowKey) -> tuple[str, ...]:
     """Return the names of a row, and of its method alone."""
     return *names_of(key[0]), method_alone(key[0])
 
@@ -102,7 +97,9 @@ def _spelled(bits: str) -> str:
         return bits
 
 
-def _check_methods(names: Sequence[str], shown: Set[Key], revisions: Callable[[], Sequence[Section]]) -> None:
+def _check_methods(
+    names: Sequence[str], shown: Set[RowKey], revisions: Callable[[], Sequence[Section]]
+) -> None:
     for name in names:
         if not _named(name, shown):
             hidden = {key for section in revisions() for key in section.rows} - shown
@@ -112,7 +109,7 @@ def _check_methods(names: Sequence[str], shown: Set[Key], revisions: Callable[[]
             raise unknown("method", name, {text for key in shown for text in _methods(key)})
 
 
-def _named(name: str, keys: Set[Key]) -> list[str]:
+def _named(name: str, keys: Set[RowKey]) -> list[str]:
     """Return the labels of the rows that a name stands for."""
     return [key[0] for key in keys if any(_matches(name, text) for text in _methods(key))]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flatqat.metrics.missing import mean_if_complete, mean_of_known
+from flatqat.bench.records.paired import seed_mean
 from flatqat.spec import Record
 
 
@@ -21,4 +21,4 @@ def confidence_columns(records: Sequence[Record], shifts: Sequence[str]) -> dict
 def _mean(records: Sequence[Record], score: str, shifts: Sequence[str]) -> float | None:
     if not all(score in r.columns.metrics[shift] for r in records for shift in shifts):
         return None
-    return mean_of_known(mean_if_complete(r.values(score, shifts)) for r in records)
+    return seed_mean(records, score, shifts)

@@ -20,7 +20,7 @@ class Panel:
 
 def panels_of(section: Section, of_id: str) -> list[Panel]:
     """Return a panel for each corruption, ID first in each, and one for all shifts without severities."""
-    record = next(iter(section.rows.values()))[0]
+    record = section.first
     shifts_of = by_corruption(record)
     severe = {"id", "val", *chain(*shifts_of.values())}
     single = [shift for shift in record.protocol.shifts if shift not in severe]

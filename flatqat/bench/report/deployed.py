@@ -6,6 +6,7 @@ Of the two runs of a file, tables show the one with graph optimization: that is 
 import math
 from collections.abc import Sequence
 
+from flatqat.bench.records.paired import seed_mean
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
 from flatqat.spec import Record
 
@@ -41,7 +42,7 @@ def deployed_columns(records: Sequence[Record], shifts: Sequence[str]) -> dict[s
     of_id = [run.shifts["id"].images for run in runs if "id" in run.shifts]
 
     def of_row(sets: Sequence[str]) -> float | None:
-        cells = mean_of_known(mean_if_complete(r.values(name, sets)) for r in records)
+        cells = seed_mean(records, name, sets)
         change = mean_of_known(_change(r, sets) for r in verified)
         return None if cells is None or change is None else cells + change
 

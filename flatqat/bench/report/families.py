@@ -12,9 +12,16 @@ from flatqat.bench.records.paired import (
     mean_weights,
     metric_of,
 )
-from flatqat.bench.records.sections import Section, how_made
+from flatqat.bench.records.sections import RowKey, Section, how_made
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import EXTRA_GAP, extra_gaps, method_row, with_error, with_extra_gap
+from flatqat.bench.report.by_method import (
+    EXTRA_GAP,
+    extra_gaps,
+    interval_columns,
+    method_row,
+    method_rows,
+    with_extra_gap,
+)
 from flatqat.bench.report.caveats import with_collapsed
 from flatqat.bench.report.cost_columns import cost_columns, with_whole_numbers
 from flatqat.metrics.components import Components
@@ -26,7 +33,6 @@ from flatqat.spec import Record
 if TYPE_CHECKING:
     import pandas as pd
 
-Key = tuple[str, str]
 TEXTS = ("method", "bits", "domain")
 ERRORS = ("_stderr", "_low", "_high", "_seed_sd", "_half_width")
 CAPTION = "mean: over the domains. oracle: {} on the images of OOD, weights of the last step"
@@ -64,6 +70,16 @@ def by_domain(family: Family, store: Store) -> "pd.DataFrame":
     return with_whole_numbers(pd.DataFrame(rows), rows)
 
 
+def rows_of_methods(section: Section, store: Store) -> list[dict[str, Any]]:
+    """Return the rows of a table of methods: `domain_rows` of a family, `method_rows` of another section."""
+    return domain_rows(section, store) if isinstance(section, Family) else method_rows(section, store)
+
+
+def is_mean(row: Mapping[Any, Any]) -> bool:
+    """Whether a row of `rows_of_methods` is a mean over domains."""
+    return str(row.get("domain", "")).startswith("mean")
+
+
 def domain_rows(family: Family, store: Store) -> list[dict[str, Any]]:
     """Return the columns of `method_rows` with `domain` and `oracle_<metric>`, by domain and for their mean.
 
@@ -71,10 +87,10 @@ def domain_rows(family: Family, store: Store) -> list[dict[str, Any]]:
     domains, else `mean of 2/4`. Its errors are those of the mean over domains, which share images in ID. If
     outcomes do not say which, only the scatter over seeds takes that in, and with one seed there is no error.
     """
-    rows: dict[Key, list[dict[str, Any]]] = {}
-    means: dict[Key, dict[str, Any]] = {}
-    known: set[Key] = set()
-    gaps: dict[str, dict[Key, SharesBySeed]] = {name: {} for name in family.members}
+    rows: dict[RowKey, list[dict[str, Any]]] = {}
+    means: dict[RowKey, dict[str, Any]] = {}
+    known: set[RowKey] = set()
+    gaps: dict[str, dict[RowKey, SharesBySeed]] = {name: {} for name in family.members}
     for key in family.rows:
         domains = {name: member.rows[key] for name, member in family.members.items() if key in member.rows}
         runs = {name: Runs.of(records, store) for name, records in domains.items()}
@@ -98,12 +114,14 @@ def domain_rows(family: Family, store: Store) -> list[dict[str, Any]]:
     return with_collapsed(found, family, names)
 
 
-def _mean_extra_gaps(family: Family, gaps: Mapping[str, Mapping[Key, SharesBySeed]]) -> dict[Key, Estimate]:
+def _mean_extra_gaps(
+    family: Family, gaps: Mapping[str, Mapping[RowKey, SharesBySeed]]
+) -> dict[RowKey, Estimate]:
     """Return the extra gap of each method, the mean over the domains that have it."""
-    groups: dict[tuple[str, ...], list[Key]] = {}
+    groups: dict[tuple[str, ...], list[RowKey]] = {}
     for key in family.rows:
         groups.setdefault(tuple(n for n, m in family.members.items() if key in m.rows), []).append(key)
-    found: dict[Key, Estimate] = {}
+    found: dict[RowKey, Estimate] = {}
     for names, keys in groups.items():
         chosen = {k for k, rows in family.rows.items() if rows[0].protocol.reference} | set(keys)
         if all(chosen <= family.members[n].rows.keys() for n in names):
@@ -116,13 +134,13 @@ def _mean_extra_gaps(family: Family, gaps: Mapping[str, Mapping[Key, SharesBySee
     return found
 
 
-def _domain_row(key: Key, domain: str, records: Sequence[Record], runs: Runs) -> dict[str, Any]:
+def _domain_row(key: RowKey, domain: str, records: Sequence[Record], runs: Runs) -> dict[str, Any]:
     return _with_domain(method_row(key, records, runs), domain, records)
 
 
 def _mean_row(
     family: Family,
-    key: Key,
+    key: RowKey,
     all_records: Mapping[str, list[Record]],
     all_runs: Mapping[str, Runs],
     all_rows: Sequence[dict[str, Any]],
@@ -156,8 +174,8 @@ def _mean_row(
         "seeds": len(seeds),
         "images": sum(row["images"] for row in rows),
         **_deployed_images(rows),
-        **with_error("id", metric, mean[f"id_{name}"], of_id),
-        **with_error("ood", metric, mean[f"ood_{name}"], components(mean_weights)),
+        **interval_columns("id", metric, mean[f"id_{name}"], of_id),
+        **interval_columns("ood", metric, mean[f"ood_{name}"], components(mean_weights)),
         **dict.fromkeys((*EXTRA_GAP, "extra_gap_seeds")),
         **cost_columns([record for records in domains.values() for record in records]),
         **{name: min(row[name] for row in rows) for name in ("seeds_with_outcomes", "flatness_seeds")},

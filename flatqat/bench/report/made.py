@@ -18,7 +18,7 @@ def made(record: Record, among: Sequence[Record], results: str) -> list[tuple[st
     (command,) = commands([record], results, among=among)
     settings = ", ".join(f"{key} {value}" for key, value in asdict(protocol.recipe).items())
     return [
-        ("protocol", f"{section_title(record)}; {protocol_line([record])}"),
+        ("protocol", f"{section_title(record.cell)}; {protocol_line([record])}"),
         ("starts from", f"{protocol.parent}; {protocol.recipe.steps} steps"),
         (f"recipe {cell.recipe}", settings),
         ("command", command),

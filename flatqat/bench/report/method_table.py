@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flatqat.bench.records.paired import metric_of
-from flatqat.bench.records.sections import POOLED, Section, row_label
+from flatqat.bench.records.sections import POOLED, Section, key_of, row_label
 from flatqat.bench.report import cost_texts
 from flatqat.bench.report.deployed import percentage
 from flatqat.bench.report.marks import (
@@ -69,7 +69,7 @@ DEFINITIONS = {
 
 def of_methods(section: Section, rows: Sequence[Row]) -> Shown:
     """Return the table of methods; columns and notes without any value are left out."""
-    metric = metric_of(next(iter(section.rows.values()))[0])
+    metric = metric_of(section.first)
     these_runs = all(row["seeds"] == 1 for row in rows)
     texts = [_texts(row, metric.name, one_seed="" if these_runs else ONE_SEED) for row in rows]
     if these_runs:
@@ -230,5 +230,5 @@ def _floating(row: Row) -> str:
 
 
 def _method(row: Row, domain: str = "") -> str:
-    name = row_label((row["method"], row["bits"]))
+    name = row_label(key_of(row))
     return printable(f"{name} ({row[domain]})" if domain in row else name)

@@ -6,18 +6,18 @@ from typing import Any
 
 from flatqat.bench.records.named import results_option
 from flatqat.bench.records.paired import metric_of
-from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.records.sections import Section, key_of, row_label
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import method_rows
 from flatqat.bench.report.cost_columns import size_bytes
-from flatqat.bench.report.families import Family, domain_rows, merged
+from flatqat.bench.report.families import Family, is_mean, merged, rows_of_methods
+from flatqat.bench.report.shown import ends_of
 from flatqat.errors import StoreError
 
 SEPARATOR = " · "  # of the parts of a section's title
 
 Row = Mapping[Any, Any]
 Rows = Sequence[Row]
-"""A table of methods, see `method_rows` and `domain_rows`."""
+"""A table of methods, see `rows_of_methods`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +59,13 @@ class Panel:
 
 
 def panels(sections: Sequence[Section], store: Store) -> list[Panel]:
-    """Return a panel for each suite, with all its models. Raises StoreError if no record has a cost."""
+    """Return a panel for each suite, with all its models. Raises StoreError if no record has cost and OOD."""
     shown = [section for section in merged(sections) if section.rows]
-    found = panels_of([(section, _rows(section, store)) for section in shown])
+    tables = [(section, rows_of_methods(section, store)) for section in shown]
+    found = panels_of(tables)
+    if not found and any(size_bytes(row) and row["bops"] for _, rows in tables for row in rows):
+        expected = "expected records with a cost and scores under shift (OOD), got none that has both"
+        raise StoreError(f"--plot pareto: {expected}; run a suite that has shifts, or choose another --plot")
     if not found:
         where = results_option(store.root)
         expected = "expected records with the cost of their network, got none"
@@ -91,14 +95,14 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def _comparable(section: Section) -> tuple[object, ...]:
-    cell = next(iter(section.rows.values()))[0].cell
+    cell = section.first.cell
     suite = cell.suite.partition("@")[0] if isinstance(section, Family) else cell.suite
     return suite, cell.suite_version, cell.limit, cell.adapt
 
 
 def _panel(tables: Sequence[tuple[Section, Rows]]) -> Panel:
     sections = [section for section, _ in tables]
-    first = next(iter(sections[0].rows.values()))[0]
+    first = sections[0].first
     points, without = [], []
     for section, rows in tables:
         model, others = _model(section), _others(section, sections)
@@ -106,9 +110,7 @@ def _panel(tables: Sequence[tuple[Section, Rows]]) -> Panel:
             if point := _point(row, metric_of(first).name, model, others):
                 points.append(point)
             else:
-                without.append(
-                    " ".join(filter(None, (model, row_label((row["method"], row["bits"])), others)))
-                )
+                without.append(" ".join(filter(None, (model, row_label(key_of(row)), others))))
     title = sections[0].title
     if len(sections) > 1:
         title = title.partition(SEPARATOR)[0]
@@ -117,7 +119,7 @@ def _panel(tables: Sequence[tuple[Section, Rows]]) -> Panel:
 
 
 def _model(section: Section) -> str:
-    return next(iter(section.rows.values()))[0].cell.model
+    return section.first.cell.model
 
 
 def _others(section: Section, sections: Sequence[Section]) -> str:
@@ -129,23 +131,14 @@ def _others(section: Section, sections: Sequence[Section]) -> str:
 
 def of_means(rows: Rows) -> Rows:
     """Return the rows of a table; of left-out domains, those of their mean, or of the only domain."""
-    means = {(row["method"], row["bits"]) for row in rows if _is_mean(row)}
-    return [row for row in rows if (row["method"], row["bits"]) not in means or _is_mean(row)]
-
-
-def _is_mean(row: Row) -> bool:
-    return str(row.get("domain", "")).startswith("mean")
-
-
-def _rows(section: Section, store: Store) -> Rows:
-    return domain_rows(section, store) if isinstance(section, Family) else method_rows(section, store)
+    means = {key_of(row) for row in rows if is_mean(row)}
+    return [row for row in rows if key_of(row) not in means or is_mean(row)]
 
 
 def _point(row: Row, metric: str, model: str, others: str) -> Point | None:
     size, ood = size_bytes(row), row[f"ood_{metric}"]
     if not size or not row["bops"] or ood is None:
         return None
-    low, high = row[f"ood_{metric}_low"], row[f"ood_{metric}_high"]
     return Point(
         method=f"{row['method']} ({others})" if others else row["method"],
         model=model,
@@ -153,6 +146,6 @@ def _point(row: Row, metric: str, model: str, others: str) -> Point | None:
         size=size,
         bops=row["bops"],
         ood=ood,
-        ends=None if low is None or high is None else (low, high),
+        ends=ends_of(row, f"ood_{metric}"),
         seeds=row["seeds"],
     )

@@ -5,7 +5,7 @@ from itertools import pairwise
 from math import log10
 from typing import TYPE_CHECKING, Any
 
-from flatqat.bench.records.sections import Section
+from flatqat.bench.records.sections import Section, bits_in_words
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.cost_texts import PACKED
 from flatqat.bench.report.figures import (
@@ -113,10 +113,9 @@ def _name_(axes: Any, points: Sequence[Point], places: Sequence[float]) -> None:
     """Write the bits of a group above its highest bar."""
     top = max(point.ends[1] if point.ends else point.ood for point in points)
     middle = 10 ** (sum(map(log10, places)) / len(places))
-    names = printable(", ".join(dict.fromkeys(point.bits for point in points)))
-    bits = names if not names[0].isdigit() or not names.isdigit() else f"{names} bits"
+    names = ", ".join(dict.fromkeys(point.bits for point in points))
     text = axes.annotate(
-        bits,
+        printable(bits_in_words(names)),
         (middle, top),
         (0, 5),
         textcoords="offset points",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flatqat.bench.records.sections import row_label
+from flatqat.bench.records.sections import bits_in_words, row_label
 from flatqat.console.printable import printable
 
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8F98")
@@ -78,17 +78,14 @@ def row_entries(rows: Sequence[Kind], style_of: Mapping[Kind, Style]) -> list[tu
     plain = {"fillstyle": FILLINGS[0], "linestyle": DASHES[0] if lines else "none"}
     methods = {printable(row[0]): {**style_of[row], **plain} for row in rows}
     neutral = {"color": NEUTRAL, "marker": MARKERS[0]}
-    widths = {_width(row[1]): {**style_of[row], **neutral} for row in rows if row[1] != FULL}
+    quantized = [row for row in rows if row[1] != FULL]
+    widths = {printable(bits_in_words(row[1])): {**style_of[row], **neutral} for row in quantized}
     return [*methods.items(), *widths.items()]
 
 
 def _widths(rows: Sequence[Kind]) -> list[str]:
     """Return the bits of rows but those of floating point, which are drawn as the first."""
     return list(dict.fromkeys(bits for _, bits in rows if bits != FULL))
-
-
-def _width(bits: str) -> str:
-    return f"{bits} bits" if bits.isdigit() else printable(bits)
 
 
 def _names(kinds: Sequence[Kind]) -> tuple[list[str], list[str]]:

@@ -22,7 +22,7 @@ from flatqat.bench.report.by_shift import by_shift, shift_columns
 from flatqat.bench.report.choice import Choice, chosen
 from flatqat.bench.report.chosen import with_columns
 from flatqat.bench.report.column_names import columns_named
-from flatqat.bench.report.families import Family, by_domain, domain_rows, merged
+from flatqat.bench.report.families import Family, by_domain, merged, rows_of_methods
 from flatqat.bench.report.method_table import of_methods
 from flatqat.bench.report.on_terminal import print_table
 from flatqat.bench.report.shown import Shown, by_column, of_classes
@@ -142,11 +142,10 @@ def _texts(section: Section, store: Store, view: View, *, bold: bool = False) ->
         return of_classes(section, class_columns(section, store, total=True))
     if view != "method":
         return by_column(section, view, shift_columns(section, view, store))
-    if isinstance(section, Family):
-        return of_methods(section, domain_rows(section, store))
-    runs = {key: Runs.of(records, store) for key, records in section.rows.items()} if bold else None
-    shown = of_methods(section, method_rows(section, store, runs))
-    return with_best(shown, section, runs) if runs else shown
+    if isinstance(section, Family) or not bold:
+        return of_methods(section, rows_of_methods(section, store))
+    runs = {key: Runs.of(records, store) for key, records in section.rows.items()}
+    return with_best(of_methods(section, method_rows(section, store, runs)), section, runs)
 
 
 def _kept(

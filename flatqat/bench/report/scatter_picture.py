@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flatqat.bench.records.paired import metric_of
-from flatqat.bench.records.sections import Section
+from flatqat.bench.records.picture_files import LARGE_RATIO
+from flatqat.bench.records.sections import Section, key_of
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import method_rows
 from flatqat.bench.report.figures import (
@@ -18,7 +19,8 @@ from flatqat.bench.report.figures import (
     plain_axes_,
     title_,
 )
-from flatqat.bench.report.point_styles import Kind, row_entries, row_styles
+from flatqat.bench.report.point_styles import row_entries, row_styles
+from flatqat.bench.report.shown import ends_of
 from flatqat.errors import StoreError
 from flatqat.metrics.effective_robustness import LINES, predicted
 
@@ -35,7 +37,6 @@ MEASURES = (
     ("lambda_max", "top Hessian eigenvalue"),
     ("sharpness", "mean rise of the loss, filters moved by 10%"),
 )
-LARGE_RATIO = 20
 NEEDED = {
     "id-ood": "finished cells with ID and OOD scores, got none; make some with flatqat bench run",
     "flatness": "finished cells with flatness, got none; run the same command without --no-flatness",
@@ -62,14 +63,14 @@ def _drawn(
 
     found = []
     for section in (section for section in sections if section.rows):
-        metric, rows = metric_of(next(iter(section.rows.values()))[0]), method_rows(section, store)
+        metric, rows = metric_of(section.first), method_rows(section, store)
         columns = [(label, column.format(metric.name)) for label, column in along]
         known = [row for row in rows if row[f"ood_{metric.name}"] is not None]
         if any(row[column] is not None for row in known for _, column in columns):
             found.append((section, metric, known, columns))
     if not found:
         raise StoreError(f"--plot {plot}: expected {NEEDED[plot]}")
-    kinds: list[Kind] = [(row["method"], row["bits"]) for _, _, rows, _ in found for row in rows]
+    kinds = [key_of(row) for _, _, rows, _ in found for row in rows]
     style_of = row_styles(kinds, lines=False)
     entries = row_entries(kinds, style_of)
     panels = len(found) * len(along)
@@ -81,14 +82,16 @@ def _drawn(
     for section, metric, rows, columns in found:
         for label, column in columns:
             axes = next(places)
-            line = next(iter(section.rows.values()))[0].protocol.baseline if column.startswith("id_") else ""
+            line = section.first.protocol.baseline if column.startswith("id_") else ""
             lines |= dict.fromkeys(_panel_(axes, rows, column, f"ood_{metric.name}", style_of, line))
             axes.set_xlabel(f"{label} {metric.title}, %" if column.startswith("id_") else label)
             axes.set_ylabel(f"OOD {metric.title}, %")
             title_(axes, section.title, PANEL_WIDTH)
     for axes in places:
         axes.set_visible(False)
-    seeds = [row["seeds"] for _, metric, rows, _ in found for row in rows if _ends(row, f"ood_{metric.name}")]
+    seeds = [
+        row["seeds"] for _, metric, rows, _ in found for row in rows if ends_of(row, f"ood_{metric.name}")
+    ]
     notes = " ".join(filter(None, (note, bars_note(seeds), *lines)))
     figure.set_size_inches(width, HEIGHT * down + legend_height(entries, notes, width))
     legend_(figure, entries, notes, width)
@@ -103,11 +106,9 @@ def _panel_(axes: Any, rows: Sequence[Any], column: str, ood: str, style_of: Any
     if not is_id and values and min(values) > 0 and max(values) > LARGE_RATIO * min(values):
         axes.set_xscale("log")
     for row in known:
-        ends, along = _ends(row, ood), _ends(row, column)
+        ends, along = ends_of(row, ood), ends_of(row, column)
         bars = {"yerr": bar(row[ood], ends), **({"xerr": bar(row[column], along)} if along else {})}
-        axes.errorbar(
-            row[column], row[ood], **bars, elinewidth=0.9, zorder=3, **style_of[row["method"], row["bits"]]
-        )
+        axes.errorbar(row[column], row[ood], **bars, elinewidth=0.9, zorder=3, **style_of[key_of(row)])
     plain_axes_(axes)
     return _lines_(axes, line) if is_id else []
 
@@ -128,8 +129,3 @@ def _lines_(axes: Any, line: str) -> list[str]:
             axes.plot(x, y, "--", color=LINE_COLOR, linewidth=1.0)
             notes.append(PREDICTED_NOTE)
     return notes
-
-
-def _ends(row: Any, column: str) -> tuple[float, float] | None:
-    low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
-    return None if low is None or high is None else (low, high)

@@ -77,7 +77,7 @@ class Shown:
 
 def by_column(section: Section, view: str, columns: Mapping[str, Column]) -> Shown:
     """Return the table of a view with a column for each method, with errors; the reference is repeated."""
-    records, names = next(iter(section.rows.values())), _without_ends(columns)
+    names = _without_ends(columns)
     rows = [
         [_label(row), *(with_error({n: of.get(row) for n, of in columns.items()}, n, ENDS) for n in names)]
         for row in rows_of(columns)
@@ -87,10 +87,10 @@ def by_column(section: Section, view: str, columns: Mapping[str, Column]) -> Sho
         header=[view, *(f"{_label(name)} {marks.get(name, '')}".rstrip() for name in names)],
         rows=rows,
         labels=1,
-        repeated=2 if records[0].protocol.reference and len(names) > 1 else 1,
+        repeated=2 if section.reference and len(names) > 1 else 1,
         groups=[view, *map(_label, names)],
         notes=notes,
-        definitions={view: OF_SHIFTS.format(metric_of(records[0]).title, "row")},
+        definitions={view: OF_SHIFTS.format(metric_of(section.first).title, "row")},
     )
 
 
@@ -156,9 +156,16 @@ def number(value: Any, form: str) -> str:
 
 def with_error(row: Mapping[Any, Any], column: str, ends: Sequence[str] = ("_low", "_high")) -> str:
     """Return a number with half of its 95% interval, if that is known."""
+    value, known = number(row[column], ".1f"), ends_of(row, column, ends)
+    return f"{value} ±{number((known[1] - known[0]) / 2, '.1f')}" if known else value
+
+
+def ends_of(
+    row: Mapping[Any, Any], column: str, ends: Sequence[str] = ("_low", "_high")
+) -> tuple[float, float] | None:
+    """Return both ends of the 95% interval of a number, if they are known."""
     low, high = (row.get(f"{column}{end}") for end in ends)
-    half = None if low is None or high is None else (high - low) / 2
-    return number(row[column], ".1f") + ("" if is_unknown(half) else f" ±{number(half, '.1f')}")
+    return None if low is None or high is None or is_unknown(high - low) else (low, high)
 
 
 def no_scatter_note(section: Section, rows: Iterable[Iterable[str]]) -> list[str]:
@@ -166,7 +173,7 @@ def no_scatter_note(section: Section, rows: Iterable[Iterable[str]]) -> list[str
 
     Where images are right or wrong as a whole, such values have errors, too.
     """
-    if metric_of(next(iter(section.rows.values()))[0]).whole:
+    if metric_of(section.first).whole:
         return []
     texts = {text for row in rows for text in row}
     return [NO_SCATTER] if texts & {"0.0", "100.0"} and any("±" in text for text in texts) else []

@@ -10,7 +10,7 @@ from flatqat.bench.records.paired import (
     ood_shifts,
     shares_by_seed,
 )
-from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.records.sections import RowKey, Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_shift import Column
 from flatqat.metrics.contributions import Weights
@@ -18,8 +18,7 @@ from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Record
 
-Key = tuple[str, str]
-Taxes = Mapping[str, Mapping[Key, Estimate]]
+Taxes = Mapping[str, Mapping[RowKey, Estimate]]
 """By set, in the order of `quantities`, and by (method, bits)."""
 ID, OOD = "ID", "OOD"
 
@@ -42,7 +41,7 @@ def taxes(section: Section, store: Store) -> Taxes:
     return found
 
 
-def ood_taxes(members: Sequence[Section], store: Store) -> Mapping[Key, Estimate]:
+def ood_taxes(members: Sequence[Section], store: Store) -> Mapping[RowKey, Estimate]:
     """Return each method minus the reference in OOD, the mean over members, of methods that all have."""
     reference = members[0].reference
     shared = [key for key in members[0].rows if all(key in member.rows for member in members)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.revisions import older, revision
-from flatqat.bench.records.sections import method_label, section_title, sections, settings_text
+from flatqat.bench.records.sections import method_of, section_title, sections, settings_text
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import SHARPNESS_RADIUS
 from flatqat.bench.report.cost_columns import COLUMNS as COST
@@ -81,7 +81,7 @@ def load_results(
 
             results = load_results("results")
             results.query("shift == 'id' and metric == 'top1'")
-            ood = results.query("in_mean and shift != 'id' and metric == 'top1'")
+            ood = results.query("in_mean and metric == 'top1'")
             runs = ood.groupby(["section", "method", "bits", "seed"])["value"].mean()
             runs.groupby(["section", "method", "bits"]).mean()
 
@@ -113,8 +113,8 @@ def _labels(records: Sequence[Record]) -> dict[str, str]:
 def _rows(record: Record) -> Iterator[dict[str, Any]]:
     of_cell = {name: getattr(record.cell, name) for name in (*CELL, *OPTIONS)} | {
         "cell": record.cell.id,
-        "section": section_title(record),
-        "method": method_label(record),
+        "section": section_title(record.cell),
+        "method": method_of(record.cell),
         "bits": record.cell.bits,
         "reference": record.protocol.reference if record.status == "done" else None,
         "status": record.status,
@@ -129,6 +129,7 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
         return
     for shift, info in record.protocol.shifts.items():
         of_shift = {"shift": shift} | {name: getattr(info, name) for name in SHIFT}
+        of_shift["in_mean"] = info.in_mean and shift != "id"
         for metric, score in record.scores[shift].items():
             of_score = {"metric": metric, "value": score.value, "n": score.n, "stderr": score.stderr}
             of_file = _deployed(record, shift) if metric == record.protocol.metric else {}

@@ -1,6 +1,6 @@
 """What a command found as plain values: for the results folder, and as JSON and CSV."""
 
-import csv
+import csv as csv_format
 import io
 import math
 from collections.abc import Mapping
@@ -8,9 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from flatqat.bench.cell.environment import environment
-from flatqat.bench.sensitivity.differences import Agreement, Table, interval
+from flatqat.bench.records.escape import csv
+from flatqat.bench.sensitivity.differences import LayerChanges, RankAgreement, interval
 from flatqat.bench.sensitivity.images import ImageSet
-from flatqat.bench.sensitivity.run import Checked, Found
+from flatqat.bench.sensitivity.run import CheckedProposal, Found
 from flatqat.metrics.estimate import Estimate
 from flatqat.quant.layer_cost import LayerCost
 from flatqat.spec.reading import to_plain
@@ -50,16 +51,15 @@ def as_data(found: Found, threads: int) -> dict[str, Any]:
 def as_csv(found: Found) -> str:
     """Return a line for each layer and each of ID, OOD and the families."""
     text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
+    lines = csv_format.writer(text, lineterminator="\n")
     lines.writerow(COLUMNS)
     for sweep, (table, _) in found.sweeps.items():
         for place, unit in enumerate(table.networks):
             cost = cost_of(found, unit)
             for on, deltas in table.deltas.items():
+                texts = map(csv, (sweep.mode, sweep.form.what, str(found.bits), unit))
                 numbers = _estimate(deltas[place]).values()
-                lines.writerow(
-                    (sweep.mode, sweep.form.what, found.bits, unit, cost.macs, cost.weights, on, *numbers)
-                )
+                lines.writerow((*texts, cost.macs, cost.weights, csv(on), *numbers))
     return text.getvalue()
 
 
@@ -69,7 +69,7 @@ def cost_of(found: Found, unit: str) -> LayerCost:
     return LayerCost(macs=sum(one.macs for one in layers), weights=sum(one.weights for one in layers))
 
 
-def _row(found: Found, table: Table, place: int) -> dict[str, Any]:
+def _row(found: Found, table: LayerChanges, place: int) -> dict[str, Any]:
     unit = table.networks[place]
     cost = cost_of(found, unit)
     return {
@@ -92,7 +92,7 @@ def _set(one: ImageSet) -> dict[str, Any]:
     return {"name": one.name, "family": one.family, "image_set": one.image_set, "images": len(one.data)}
 
 
-def _agreement(agreed: Agreement | None) -> dict[str, Any] | None:
+def _agreement(agreed: RankAgreement | None) -> dict[str, Any] | None:
     if agreed is None:
         return None
     low, high = interval(agreed.same)
@@ -106,7 +106,7 @@ def _agreement(agreed: Agreement | None) -> dict[str, Any] | None:
     }
 
 
-def _proposal(checked: Checked) -> dict[str, Any]:
+def _proposal(checked: CheckedProposal) -> dict[str, Any]:
     proposal, budget = checked.proposal, checked.budget
     return {
         "budget": {"kind": budget.kind, "value": budget.value},
@@ -126,7 +126,7 @@ def _proposal(checked: Checked) -> dict[str, Any]:
     }
 
 
-def _whole(table: Table | None) -> Mapping[str, Any] | None:
+def _whole(table: LayerChanges | None) -> Mapping[str, Any] | None:
     if table is None:
         return None
     return {

@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Table:
+class LayerChanges:
     """The differences of networks from a base, in points.
 
     Attributes:
@@ -48,7 +48,7 @@ def table(
     *,
     base: str = "base",
     sign: int = 1,
-) -> Table:
+) -> LayerChanges:
     """Return the differences from the network `base`, or with the sign -1 those of `base` from each network.
 
     `measured` has what each set gave; all have the same networks.
@@ -68,7 +68,7 @@ def table(
         ]
         if what in (ID, OOD):
             halves[what] = np.array([_means(pools, half, sign) for half in (0, 1)])
-    return Table(
+    return LayerChanges(
         networks=tuple(networks[place] for place in order[1:]), deltas=deltas, halves=halves, base=bases
     )
 
@@ -89,7 +89,7 @@ def _means(pools: Sequence[NDArray[Any]], half: int, sign: int) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class RankAgreement:
     """Whether the layers that cost ID accuracy are those that cost OOD accuracy.
 
     Attributes:
@@ -104,7 +104,7 @@ class Agreement:
     reliability: float
 
 
-def agreement(found: Table) -> Agreement | None:
+def agreement(found: LayerChanges) -> RankAgreement | None:
     """Return the agreement over layers, or None with fewer than three of them or if all cost the same."""
     if len(found.networks) < FEWEST_ROWS:
         return None
@@ -112,7 +112,7 @@ def agreement(found: Table) -> Agreement | None:
     if rho is None:
         return None
     (id_a, id_b), (ood_a, ood_b) = found.halves[ID], found.halves[OOD]
-    return Agreement(
+    return RankAgreement(
         same=rho, apart=(_rho(id_a, ood_b) + _rho(id_b, ood_a)) / 2, reliability=_rho(ood_a, ood_b)
     )
 

@@ -44,7 +44,7 @@ class ImageSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Images:
+class DrawnImages:
     """Draws images from a suite.
 
     Attributes:
@@ -67,7 +67,7 @@ class Images:
 
         That is so without training images, and in suites of domains, whose ID images also choose the step.
         """
-        return self.suite.val == self._id.build or bool(self.suite.untrainable_reason(self.root))
+        return self.suite.val == self._id.build or bool(self.suite.lacks(self.root))
 
     @property
     def _id(self) -> Shift:

@@ -25,7 +25,7 @@ UNITS_OF_PROGRESS = 100  # for each forward pass of a batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
+class LayerSweep:
     """All variants of one kind: each unit in turn is the only one with another form, or without it.
 
     With the mode `one` the unit has the form and all others are as in the reference; with `all-but-one` all
@@ -41,7 +41,7 @@ class Sweep:
         return f"{self.mode} {self.form.what} {self.form.bits}"
 
     def base(self, units: Sequence[str]) -> Forms:
-        """Return the forms of the network that all variants differ from in one unit."""
+        """Return the forms of the base, the network from which each variant differs in one unit."""
         return {} if self.mode == "one" else dict.fromkeys(units, self.form)
 
     @property
@@ -68,7 +68,7 @@ class Measure:
 
     @torch.no_grad()
     def sweep(
-        self, images: ImageSet, sweeps: Sequence[Sweep], units: Sequence[str], advance: Advance
+        self, images: ImageSet, sweeps: Sequence[LayerSweep], units: Sequence[str], advance: Advance
     ) -> list[Measured]:
         """Return what images give in the base and in the variants of some units, for each sweep."""
         names = ("base", *units)
@@ -92,7 +92,7 @@ class Measure:
         self.switches.switch({})
         return [measured(column) for column in columns]
 
-    def _variant(self, sweep: Sweep, unit: str, x: Tensor) -> Tensor:
+    def _variant(self, sweep: LayerSweep, unit: str, x: Tensor) -> Tensor:
         self.switches.set(unit, sweep.switched)
         logits = self.replay.run(self.switches.units[unit], partial(self._predict, x))
         self.switches.set(unit, sweep.base((unit,)).get(unit))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flatqat.bench.sensitivity.images import ImageSet
-from flatqat.bench.sensitivity.measure import UNITS_OF_PROGRESS, Measure, Sweep
+from flatqat.bench.sensitivity.measure import UNITS_OF_PROGRESS, LayerSweep, Measure
 from flatqat.bench.sensitivity.opened import Opened
 from flatqat.bench.sensitivity.readings import Measured
 from flatqat.bench.sensitivity.stored import taken
@@ -24,7 +24,7 @@ class Measurements:
         self._ready = False
         self._known: dict[Path, Measured | None] = {}
 
-    def sweeps(self, images: ImageSet, sweeps: Sequence[Sweep], units: Sequence[str]) -> list[Measured]:
+    def sweeps(self, images: ImageSet, sweeps: Sequence[LayerSweep], units: Sequence[str]) -> list[Measured]:
         """Return what is kept of each sweep, after measuring what is not."""
         names, found = ("base", *units), []
         lacking = {s: self._lacking(images, s.name, names) for s in sweeps}
@@ -83,7 +83,9 @@ class Measurements:
             if not self.measure.replay.exact:
                 self.progress.say("every variant is a whole run: this network does not repeat itself exactly")
 
-    def forecast(self, parts: Sequence[tuple[Sequence[ImageSet], Sequence[Sweep], Sequence[str]]]) -> None:
+    def forecast(
+        self, parts: Sequence[tuple[Sequence[ImageSet], Sequence[LayerSweep], Sequence[str]]]
+    ) -> None:
         """Say how much there is to measure, and about how long that takes."""
         variants, passes, read, making = 0, 0.0, 0, {}
         for sets, sweeps, units in parts:
@@ -107,12 +109,12 @@ class Measurements:
                 f"whole runs, about {took} in all"
             )
 
-    def _work(self, images: ImageSet, sweeps: Sequence[Sweep], units: Sequence[str]) -> int:
+    def _work(self, images: ImageSet, sweeps: Sequence[LayerSweep], units: Sequence[str]) -> int:
         shares = len(sweeps) * sum(self.measure.weight(unit) for unit in units)
         return self.measure.batches_of(images) * (_bases(sweeps) * UNITS_OF_PROGRESS + shares)
 
 
-def _bases(sweeps: Sequence[Sweep]) -> int:
+def _bases(sweeps: Sequence[LayerSweep]) -> int:
     """Return how many networks run in whole for some sweeps, besides those with one unit changed."""
     return 1 + len({sweep.form for sweep in sweeps if sweep.mode != "one"})
 

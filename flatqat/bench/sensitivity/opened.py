@@ -13,9 +13,9 @@ from flatqat.bench.cell.cell_cost import cost_of
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.same_images import check_same_images
 from flatqat.bench.cell.trusted import trusted_model
-from flatqat.bench.plan.jobs import Job, members
+from flatqat.bench.plan.jobs import Job, suite_of
 from flatqat.bench.records.store import Store
-from flatqat.bench.sensitivity.stored import Kept
+from flatqat.bench.sensitivity.stored import StoredMeasurements
 from flatqat.bench.sensitivity.switches import Switches
 from flatqat.errors import unknown
 from flatqat.quant.base import PERCENTILE, RANGES
@@ -33,7 +33,7 @@ class Opened:
     root: Path | None
     switches: Switches
     costs: Mapping[str, LayerCost]
-    kept: Kept
+    kept: StoredMeasurements
 
     def observe(self) -> None:
         """Calibrate as `ptq` does: on the images that are the same for every method of this cell's seed."""
@@ -66,12 +66,11 @@ def open_cell(
     store = Store(results)
     record = store.find(name)
     check_not_adapted(record.cell)
-    (suite,) = members(record.cell.suite, record.cell.seed)
-    suite = suite.on_disk(root)
+    suite = suite_of(record.cell).on_disk(root)
     named = trusted_model(record.cell, suite, models)
     images = check_same_images(suite, root, store)
     costs = cost_of(record.cell, suite, root, device, model=named).layers
-    model = restore(record.cell, suite, store, device, model=named)
+    model = restore(record.cell, suite, store, device, model=named, recorded=record.train.weights)
     method = record.protocol.method
     ranges, percentile = method.get("ranges", RANGES), method.get("percentile", PERCENTILE)
     protocol = {
@@ -87,5 +86,5 @@ def open_cell(
         root=root,
         switches=Switches(model, ranges, percentile),
         costs=costs,
-        kept=Kept(store=store, cell=record.cell, protocol=protocol),
+        kept=StoredMeasurements(store=store, cell=record.cell, protocol=protocol),
     )

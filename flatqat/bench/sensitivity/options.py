@@ -73,7 +73,10 @@ class Options:
         return parse_budget(self.bops, self.average_bits)
 
     def lower(self, own: QuantSpec) -> QuantSpec:
-        """Return the lower bits for a cell of some bits. Raises UsageError if they are not, or cannot be."""
+        """Return the lower bits for a cell with the bits `own`.
+
+        Raises UsageError if the bits are not lower, or if no lower bits exist.
+        """
         if self.bits is not None:
             spec = spec_of(self.bits, own.quantizer)
             self._check_lower(spec, own)

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 
 from flatqat.bench.records.picture_files import as_bytes, drawing
-from flatqat.bench.sensitivity.differences import ID, OOD, Table
-from flatqat.bench.sensitivity.measure import Sweep
+from flatqat.bench.sensitivity.differences import ID, OOD, LayerChanges
+from flatqat.bench.sensitivity.measure import LayerSweep
 
 LEGEND = "colors: what costs most under shift\nhollow: its interval there holds zero"
 NAMED = 6  # layers that cost the most under shift
 COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:pink")
 
 
-def picture(title: str, bits: str, tables: dict[Sweep, Table], suffix: str) -> bytes:
+def picture(title: str, bits: str, tables: dict[LayerSweep, LayerChanges], suffix: str) -> bytes:
     """Return a panel for each sweep: a point for each layer with its intervals, those that cost most named.
 
     Named are the `NAMED` layers with the lowest values under shift, if below zero; hollow are those whose
@@ -35,7 +35,7 @@ def picture(title: str, bits: str, tables: dict[Sweep, Table], suffix: str) -> b
         return as_bytes(figure, suffix)
 
 
-def _panel(axes: Any, table: Table) -> None:
+def _panel(axes: Any, table: LayerChanges) -> None:
     x, y = (np.array([one.value for one in table.deltas[on]]) for on in (ID, OOD))
     dx, dy = (np.array([one.half_width() for one in table.deltas[on]]) for on in (ID, OOD))
     order = np.argsort(y, kind="stable")

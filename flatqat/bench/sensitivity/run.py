@@ -7,9 +7,9 @@ from itertools import product
 import numpy as np
 import torch
 
-from flatqat.bench.sensitivity.differences import ID, Agreement, Table, agreement, table
-from flatqat.bench.sensitivity.images import Images, ImageSet
-from flatqat.bench.sensitivity.measure import Measure, Sweep
+from flatqat.bench.sensitivity.differences import ID, LayerChanges, RankAgreement, agreement, table
+from flatqat.bench.sensitivity.images import DrawnImages, ImageSet
+from flatqat.bench.sensitivity.measure import LayerSweep, Measure
 from flatqat.bench.sensitivity.measurements import REFERENCE, Measurements
 from flatqat.bench.sensitivity.opened import Opened
 from flatqat.bench.sensitivity.options import Options
@@ -23,7 +23,7 @@ from flatqat.spec import QuantSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class CheckedProposal:
     """A proposal, and what it and uniform bits lose on the reported images.
 
     `against_reference` has the rows `uniform` and `proposal`, `against_uniform` the row `proposal`.
@@ -35,8 +35,8 @@ class Checked:
     budget: Budget
     choices: tuple[QuantSpec, ...]
     choosing: tuple[ImageSet, ...]
-    against_reference: Table | None = None
-    against_uniform: Table | None = None
+    against_reference: LayerChanges | None = None
+    against_uniform: LayerChanges | None = None
     divergence: float | None = None
 
 
@@ -49,8 +49,8 @@ class Found:
     bits: QuantSpec
     sets: tuple[ImageSet, ...]
     splits: bool
-    sweeps: Mapping[Sweep, tuple[Table, Agreement | None]]
-    checked: Checked | None
+    sweeps: Mapping[LayerSweep, tuple[LayerChanges, RankAgreement | None]]
+    checked: CheckedProposal | None
 
 
 class Sensitivity:
@@ -69,7 +69,7 @@ class Sensitivity:
         opened, options = self.opened, self.options
         bits = options.lower(self.own)
         units, shifts = opened.units(options.layers), reported(opened.suite, options.families, options.shifts)
-        images = Images(
+        images = DrawnImages(
             suite=opened.suite,
             root=opened.root,
             view=opened.switches.model.eval_transform,
@@ -83,10 +83,10 @@ class Sensitivity:
         choosing = images.choosing(options.choose_on) if costs else []
         sets = images.reported(shifts)
         sweeps = [
-            Sweep(mode=mode, form=Form(spec=bits, what=what))
+            LayerSweep(mode=mode, form=Form(spec=bits, what=what))
             for mode, what in product(options.modes, options.whats)
         ]
-        choice_sweeps = [Sweep(mode="one", form=Form(spec=spec)) for spec in choices]
+        choice_sweeps = [LayerSweep(mode="one", form=Form(spec=spec)) for spec in choices]
         self.measurements.forecast([(sets, sweeps, units), (choosing, choice_sweeps if costs else [], units)])
         measured = {s.name: self.measurements.sweeps(s, sweeps, units) for s in sets}
         metric, tables = opened.record.protocol.metric, {}
@@ -117,11 +117,11 @@ class Sensitivity:
         self,
         costs: Costs,
         choices: Sequence[QuantSpec],
-        sweeps: Sequence[Sweep],
+        sweeps: Sequence[LayerSweep],
         choosing: Sequence[ImageSet],
         sets: Sequence[ImageSet],
         units: Sequence[str],
-    ) -> Checked:
+    ) -> CheckedProposal:
         """Choose bits on `choosing` alone, and compare them with uniform ones on the reported `sets`."""
         parts = [self.measurements.sweeps(s, sweeps, units) for s in choosing]
         harm = np.array([[one.divergence[1:].mean(axis=1) for one in part] for part in parts])
@@ -129,12 +129,12 @@ class Sensitivity:
         if self.options.choose_on != "worst-family":
             harm = harm.mean(axis=2, keepdims=True)
         proposal = propose(costs, choices, harm, solver=self.options.solver)
-        checked = Checked(
+        checked = CheckedProposal(
             proposal=proposal, budget=costs.budget, choices=tuple(choices), choosing=tuple(choosing)
         )
         return self._check(checked, sets) if self.options.check else checked
 
-    def _check(self, checked: Checked, sets: Sequence[ImageSet]) -> Checked:
+    def _check(self, checked: CheckedProposal, sets: Sequence[ImageSet]) -> CheckedProposal:
         units, names = self.opened.switches.units, list(self.opened.switches.layers)
         uniform = by_layer(names, checked.proposal.uniform)
         forms: dict[str, Forms] = {

@@ -26,10 +26,11 @@ from flatqat.errors import StoreError, Vanished
 from flatqat.spec import Cell
 
 VERSION = 1
+DELETE = "delete it and run the command again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class StoredMeasurements:
     """The folder of a cell. `protocol` is what decides its numbers besides images and networks."""
 
     store: Store
@@ -45,7 +46,7 @@ class Kept:
         """Return what is kept of some images and one kind of networks. Raises StoreError on damage."""
         path = self.path(images, kind)
         try:
-            arrays = read_arrays(path)
+            arrays = read_arrays(path, fix=DELETE)
         except Vanished:
             return None
         try:
@@ -55,7 +56,7 @@ class Kept:
             if shapes != {(len(networks), len(images.data))}:
                 raise ValueError(f"arrays of shapes {shapes}")
         except (KeyError, ValueError, TypeError) as error:
-            got = f"others ({error}); delete it and run the command again"
+            got = f"others ({error}); {DELETE}"
             raise StoreError(f"{path}: expected what was measured of {images.name}, got {got}") from error
         return Measured(networks=networks, outcome=outcome, divergence=divergence)
 

@@ -19,7 +19,7 @@ LEVEL = 0.05  # of p after Holm's correction, below which something is decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Runs:
+class MethodRuns:
     """The runs of one method at one bit-width, by seed, and by shift which images they get right."""
 
     method: str
@@ -83,7 +83,7 @@ def quantities(record: Record) -> dict[str, Weights]:
 
 
 def comparisons(
-    methods: Sequence[Runs], reference: Runs | None, weights: Mapping[str, Weights]
+    methods: Sequence[MethodRuns], reference: MethodRuns | None, weights: Mapping[str, Weights]
 ) -> list[Comparison]:
     """Return each method minus the first, the baseline, in the quantities in `weights`.
 
@@ -106,7 +106,7 @@ def comparisons(
     ]
 
 
-def _against(methods: Sequence[Runs], weights: Weights) -> dict[str, Estimate]:
+def _against(methods: Sequence[MethodRuns], weights: Weights) -> dict[str, Estimate]:
     """Return each method minus the first, by name."""
     record = next(iter(methods[0].records.values()))
     shares = {runs.method: shares_by_seed(record, runs.right, weights) for runs in methods}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flatqat.bench.study.compare import GAP, ID, LEVEL, OOD, Runs
+from flatqat.bench.study.compare import GAP, ID, LEVEL, OOD, MethodRuns
 from flatqat.bench.study.study import Study
 from flatqat.metrics.holm import holm
 from flatqat.metrics.missing import mean_if_complete
@@ -110,14 +110,14 @@ def value_of(record: Record, space: Space, value: Value) -> float | None:
     return None if flatness is None else value(flatness)
 
 
-def mean_of(runs: Runs, space: Space, value: Value) -> float | None:
+def mean_of(runs: MethodRuns, space: Space, value: Value) -> float | None:
     """Return the mean of a value over seeds, or None if one is missing."""
     return mean_if_complete(value_of(record, space, value) for record in runs.records.values())
 
 
 def _correlation(study: Study, space: Space, name: str, question: Question) -> RankCorrelation | None:
     seeds = list(study.baseline.records)
-    rows: list[tuple[list[float], Runs]] = []
+    rows: list[tuple[list[float], MethodRuns]] = []
     for runs in study.methods:
         if not runs.records.keys() >= set(seeds):
             continue

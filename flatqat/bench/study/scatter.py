@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from flatqat.bench.records.picture_files import as_bytes, drawing
+from flatqat.bench.records.picture_files import LARGE_RATIO, as_bytes, drawing
 from flatqat.bench.study.compare import OOD
 from flatqat.bench.study.correlations import MEASURES, spaces, value_of
-from flatqat.bench.study.sentences import bits_in_words
+from flatqat.bench.study.sentences import bits_of
 from flatqat.bench.study.study import Study
 from flatqat.spec import Space
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = "sharp 10%"
-WIDE = 20  # a larger ratio of the ends gets a logarithmic scale
 DECADES = 2  # of a logarithmic scale with more of them, only powers of ten are labeled
 MARKERS = "osD^vP*X<>dph8H+x12|"
 COLORS = (
@@ -69,7 +68,7 @@ def _panel(axes: Any, study: Study, space: Space, methods: Sequence[str]) -> Non
             axes.plot(x, y, linestyle="none", **_style(methods, runs.method))
     _set_scale_(axes)
     axes.set_xlabel("mean rise of the loss, every filter moved by 10%")
-    axes.set_title(f"{bits_in_words(study)}, space {space}", fontsize=9)
+    axes.set_title(f"{bits_of(study)}, space {space}", fontsize=9)
 
 
 def _set_scale_(axes: Any) -> None:
@@ -77,7 +76,7 @@ def _set_scale_(axes: Any) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
     low, high = axes.dataLim.intervalx
-    if low > 0 and high > WIDE * low:
+    if low > 0 and high > LARGE_RATIO * low:
         axes.set_xscale("log")
         labeled = (1, 2, 5) if high < 10**DECADES * low else (1,)
         axes.xaxis.set_major_locator(LogLocator(subs=labeled, numticks=7))

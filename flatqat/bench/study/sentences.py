@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from flatqat.bench.records.sections import bits_in_words
 from flatqat.bench.study.compare import GAP, ID, LEVEL, MAIN, OOD, Comparison
 from flatqat.bench.study.correlations import Association, Question
 from flatqat.bench.study.study import Study
@@ -40,9 +41,9 @@ def who_wins(study: Study) -> str:
     return f"{sentence}."
 
 
-def bits_in_words(study: Study) -> str:
-    """Return `4 bits`, or a longer text of bits as it is, for Markdown."""
-    return f"{study.bits} bits" if study.bits.isdecimal() else study.bits.replace("*", r"\*")
+def bits_of(study: Study) -> str:
+    """Return the bits of a study in words, for Markdown."""
+    return bits_in_words(study.bits).replace("*", r"\*")
 
 
 def id_and_gap(study: Study) -> str:

@@ -9,7 +9,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.study.compare import (
     MAIN,
     Comparison,
-    Runs,
+    MethodRuns,
     comparisons,
     quantities,
 )
@@ -29,9 +29,9 @@ class Study:
     """
 
     bits: str
-    baseline: Runs
-    methods: Sequence[Runs]
-    reference: Runs | None
+    baseline: MethodRuns
+    methods: Sequence[MethodRuns]
+    reference: MethodRuns | None
     quantities: Mapping[str, Weights]
     main: Sequence[Comparison]
     families: Sequence[Comparison]
@@ -42,7 +42,7 @@ class Study:
         return [name for name in self.quantities if name not in MAIN]
 
     @property
-    def shown(self) -> list[Runs]:
+    def shown(self) -> list[MethodRuns]:
         """The methods, and the reference last."""
         return [*self.methods, *([self.reference] if self.reference else [])]
 
@@ -69,7 +69,7 @@ def studies(section: Section, store: Store, against: str) -> list[Study]:
 
     Raises StoreError if runs are not scored by top-1, or the outcomes of their images are not stored.
     """
-    rows: dict[str, list[Runs]] = {}
+    rows: dict[str, list[MethodRuns]] = {}
     reference = None
     for (method, bits), records in section.rows.items():
         runs = _runs(method, records, store)
@@ -86,7 +86,7 @@ def studies(section: Section, store: Store, against: str) -> list[Study]:
     return by_bits
 
 
-def _runs(method: str, records: Sequence[Record], store: Store) -> Runs:
+def _runs(method: str, records: Sequence[Record], store: Store) -> MethodRuns:
     right = {}
     for record in records:
         if (metric := metric_of(record).name) != METRIC:
@@ -98,10 +98,10 @@ def _runs(method: str, records: Sequence[Record], store: Store) -> Runs:
         if not right[record.cell.seed]:
             path = store.outcomes_path(record.cell)
             raise StoreError(f"{path}: a study expects the outcome of every image, got none; run it again")
-    return Runs(method=method, records={r.cell.seed: r for r in records}, right=right)
+    return MethodRuns(method=method, records={r.cell.seed: r for r in records}, right=right)
 
 
-def _study(bits: str, methods: list[Runs], reference: Runs | None) -> Study:
+def _study(bits: str, methods: list[MethodRuns], reference: MethodRuns | None) -> Study:
     baseline = methods[0]
     weights = quantities(next(iter(baseline.records.values())))
     families = [name for name in weights if name not in MAIN]

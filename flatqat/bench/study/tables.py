@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flatqat.bench.study.compare import GAP, ID, OOD, Comparison, Runs
+from flatqat.bench.study.compare import GAP, ID, OOD, Comparison, MethodRuns
 from flatqat.bench.study.correlations import (
     BESIDE,
     MEASURES,
@@ -132,7 +132,7 @@ def _rho(a: Association) -> str:
     return f"**{text}**" if a.verdict else text
 
 
-def _unconverged(runs: Runs, space: Space) -> bool:
+def _unconverged(runs: MethodRuns, space: Space) -> bool:
     measured = [record.flatness.space(space) for record in runs.records.values()]
     eigenvalues = [flatness.lambda_max for flatness in measured if flatness and flatness.lambda_max]
     return any(e.value is not None and not e.converged for e in eigenvalues)

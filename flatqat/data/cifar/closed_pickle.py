@@ -6,7 +6,7 @@ and each is replaced by a harmless class of this module, so that data on disk ca
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,8 +40,8 @@ class _Array:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, _, fortran, content = state
-        order = "F" if fortran else "C"
-        self.values = np.frombuffer(content, np.uint8).reshape(shape, order=order)  # type: ignore[call-overload]
+        order: Literal["F", "C"] = "F" if fortran else "C"
+        self.values = np.frombuffer(content, np.uint8).reshape(shape, order=order)
 
 
 def _reconstruct(*_: object) -> _Array:

@@ -26,7 +26,7 @@ def rims(level: Tensor) -> Tensor:
 
 
 def _edges(level: Tensor) -> Tensor:
-    """Return Canny edges with thresholds 50 and 150 on |gx| + |gy|, Sobel 3 x 3; int8 (B, 1, H, W), -1 there.
+    """Return Canny edges with thresholds 50 and 150 on |gx| + |gy|, Sobel 3 x 3; int8 (B, 1, H, W), edges -1.
 
     Numbers are int16 and masks have all bits set, as comparisons and floating point are several times slower.
     """

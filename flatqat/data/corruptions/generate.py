@@ -5,7 +5,7 @@
     TO/manifest.json                         what the folder was made from, written first
 
 Every file is renamed into place, so every existing file is complete, and the same call resumes an interrupted
-one: what that was writing is overwritten. Several calls may write to one folder; of those that want the same
+one, whose temporary files are overwritten. Several calls may write to one folder; of those that want the same
 severity, one works and the others wait. `sha256sum -c ../<severity>.sha256`, run inside a severity's folder,
 checks it. Source: `make_imagenet_c.py` of hendrycks/robustness.
 """

@@ -74,5 +74,5 @@ def seed_hash(*args: int) -> int:
 
 @lru_cache(maxsize=2)
 def _listing(root: Path | None, dataset: DomainSet) -> list[tuple[str, list[tuple[str, int]]]]:
-    """Return the name and the files of every domain, up to half a million files, which every shift needs."""
+    """Return name and files of every domain; kept, since each shift needs them, up to half a million."""
     return [(domain.name, domain.files()) for domain in read(root, dataset)]

@@ -12,7 +12,7 @@ Verify = Callable[[Path | None], list[Finding]]
 
 
 def with_data_root(needs: str, verify: Verify, root: Path | None) -> list[Finding]:
-    """Return the findings of `verify`; without a data root, which holds `needs`, only that finding."""
+    """Return the findings of `verify`; if the data root, the folder of `needs`, is missing, that alone."""
     place = run_check(lambda: f"data root {data_root(root, needs)}")
     return verify(root) if place.ok else [place]
 

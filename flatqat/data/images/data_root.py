@@ -9,7 +9,7 @@ from flatqat.errors import DataError, found, listed
 
 
 def data_root(root: Path | None, needs: str) -> Path:
-    """Return the data root as an absolute path. Raises DataError if it, which holds `needs`, is missing."""
+    """Return the data root, the folder of `needs`, as an absolute path. Raises DataError if it is missing."""
     if root is None:
         raise DataError(f"{needs} is read from disk, but no folder was given; pass --data-root FOLDER")
     if not has_folder(root):

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 T = TypeVar("T")
 Decode = Callable[["Image"], "Image"]
-"""An image that is only opened to the same one as RGB, such as `to_rgb`."""
+"""From an opened image to the same one decoded as RGB, such as `to_rgb`."""
 DEEP = re.compile(";16[BLN]")  # 16 bits a channel, as Pillow names it
 LARGEST = 255
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF")
-"""What is read, whatever a file is called: Pillow hands PostScript to another program."""
+"""The only formats that are read, whatever a file is called: Pillow hands PostScript to another program."""
 
 
 def decode_image(content: bytes, name: str) -> Pixels:
@@ -104,7 +104,7 @@ def check_side(width: int, height: int, side: int) -> None:
 
 
 def _loses_bits(image: "Image") -> bool:
-    """Whether Pillow would leave out bits of an image that is only opened: of 16 bits a channel it keeps 8.
+    """Whether Pillow would drop bits of an opened image: of the 16 bits of a channel it keeps 8.
 
     How it reads the file says so: `RGB;16B` of PNG and TIFF, or the largest value of PPM.
     """

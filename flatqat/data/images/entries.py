@@ -29,12 +29,12 @@ def image_names(folder: Path, suffixes: frozenset[str] = SUFFIXES) -> list[str]:
 
 
 def has_folder(path: Path) -> bool:
-    """Return whether a folder, or a link to one, is there. Raises DataError if we may not look."""
+    """Return whether a folder, or a link to one, is there. Raises DataError if that cannot be read."""
     return _is_there(path, stat.S_ISDIR)
 
 
 def has_file(path: Path) -> bool:
-    """Return whether a file, or a link to one, is there. Raises DataError if we may not look."""
+    """Return whether a file, or a link to one, is there. Raises DataError if that cannot be read."""
     return _is_there(path, stat.S_ISREG)
 
 
@@ -110,7 +110,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_there(path: Path, kind: Callable[[int], bool]) -> bool:
-    """Return whether a path leads to a thing of some kind. Versions of pathlib differ in what they raise."""
+    """Return whether a path leads to a file of some kind. Versions of pathlib differ in what they raise."""
     try:
         return kind(os.stat(path).st_mode)
     except OSError as error:

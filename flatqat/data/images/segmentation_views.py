@@ -18,7 +18,7 @@ from flatqat.spec import IGNORED
 
 TRIES = 10
 
-Size = tuple[int, int]
+HeightWidth = tuple[int, int]
 """Height and width in pixels."""
 
 
@@ -37,13 +37,18 @@ def uncropped(pair: Image, _: int) -> Pixels:
     return np.asarray(pair)
 
 
-def center_crop(size: Size) -> Callable[[Image, int], Pixels]:
+def center_crop(size: HeightWidth) -> Callable[[Image, int], Pixels]:
     """Return the transform that cuts the middle of a pair, not resized; a smaller pair is padded around."""
     return partial(_center_crop, size)
 
 
 def jitter_crop(
-    size: Size, seed: int, *, scale: tuple[float, float] = (0.5, 2.0), flip: bool = True, most: float = 0.75
+    size: HeightWidth,
+    seed: int,
+    *,
+    scale: tuple[float, float] = (0.5, 2.0),
+    flip: bool = True,
+    most: float = 0.75,
 ) -> Callable[[Image, int], Pixels]:
     """Return a random transform for training: resize a pair, cut a window, mirror half of the images.
 
@@ -62,7 +67,7 @@ def jitter_crop(
     return partial(_jitter_crop, size, seed, scale, flip, most)
 
 
-def _center_crop(size: Size, pair: Image, _: int) -> Pixels:
+def _center_crop(size: HeightWidth, pair: Image, _: int) -> Pixels:
     left, top = (
         round((have - want) / 2) if have >= want else -((want - have) // 2)
         for have, want in zip(pair.size, size[::-1], strict=True)
@@ -71,7 +76,13 @@ def _center_crop(size: Size, pair: Image, _: int) -> Pixels:
 
 
 def _jitter_crop(
-    size: Size, seed: int, scale: tuple[float, float], flip: bool, most: float, pair: Image, image_id: int
+    size: HeightWidth,
+    seed: int,
+    scale: tuple[float, float],
+    flip: bool,
+    most: float,
+    pair: Image,
+    image_id: int,
 ) -> Pixels:
     rng = np.random.Generator(np.random.PCG64([seed, image_id]))
     factor = rng.uniform(*scale)
@@ -84,7 +95,7 @@ def _jitter_crop(
     return pixels[:, ::-1] if flip and rng.random() < 0.5 else pixels
 
 
-def _place(labels: Pixels, size: Size, most: float, rng: np.random.Generator) -> tuple[int, int]:
+def _place(labels: Pixels, size: HeightWidth, most: float, rng: np.random.Generator) -> tuple[int, int]:
     """Return left and top of the window, in pixels."""
     left = top = 0
     for _ in range(TRIES):
@@ -98,7 +109,7 @@ def _place(labels: Pixels, size: Size, most: float, rng: np.random.Generator) ->
     return left, top
 
 
-def _window(colors: Image, labels: Image, left: int, top: int, size: Size) -> Pixels:
+def _window(colors: Image, labels: Image, left: int, top: int, size: HeightWidth) -> Pixels:
     """Return the window (height, width, 4) of both; it may extend beyond the image."""
     height, width = size
     padded = Pillow.new("L", (width, height), IGNORED)

@@ -16,11 +16,11 @@ from flatqat.data.images.encoded import Pixels
 from flatqat.spec import EvalTransform, Interpolation
 
 TRIES = 10
-Size = tuple[int, int]
+WidthHeight = tuple[int, int]
 """Width and height in pixels."""
 
 
-def pillow_resize(image: Image, size: Size, interpolation: Interpolation) -> Image:
+def pillow_resize(image: Image, size: WidthHeight, interpolation: Interpolation) -> Image:
     """Resize an image with Pillow."""
     return image.resize(size, Resampling[interpolation.upper()])
 
@@ -32,12 +32,12 @@ class EvalCrop:
     Attributes:
         frame: The sizes and the filter.
         resize: Resizes an image to a size with a filter.
-        whole: Makes the length of the longer side whole.
+        whole: Rounds the length of the longer side to an integer.
         moved: By how many pixels the crop lies further to the right and down, as far as the image goes.
     """
 
     frame: EvalTransform
-    resize: Callable[[Image, Size, Interpolation], Image] = pillow_resize
+    resize: Callable[[Image, WidthHeight, Interpolation], Image] = pillow_resize
     whole: Callable[[float], int] = int
     moved: int = 0
 
@@ -51,7 +51,7 @@ class EvalCrop:
             image = image.crop((left, top, left + crop, top + crop))
         return np.asarray(image)
 
-    def _size(self, size: Size) -> Size:
+    def _size(self, size: WidthHeight) -> WidthHeight:
         (width, height), short = size, self.frame.resize
         if self.frame.squash:
             return short, short
@@ -91,7 +91,9 @@ def _random_cut(
     return pixels[:, ::-1] if flip and rng.random() < 0.5 else pixels
 
 
-def _window(size: Size, area: tuple[float, float], rng: np.random.Generator) -> tuple[int, int, int, int]:
+def _window(
+    size: WidthHeight, area: tuple[float, float], rng: np.random.Generator
+) -> tuple[int, int, int, int]:
     """Return left, top, width and height in pixels."""
     whole_width, whole_height = size
     for _ in range(TRIES):

@@ -7,7 +7,6 @@ libjpeg-turbo as Pillow does, with the same bytes as a result.
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import cast
 
 from PIL import Image as Pillow
 from PIL.Image import Image
@@ -58,4 +57,5 @@ def _decoder() -> Callable[..., Pixels]:
             "expected simplejpeg, which decodes the shifts of the family decoder, got none; install it with: "
             "pip install 'flatqat[fast]'"
         ) from None
-    return cast(Callable[..., Pixels], decode_jpeg)
+    decoder: Callable[..., Pixels] = decode_jpeg
+    return decoder

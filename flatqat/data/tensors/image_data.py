@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from PIL.Image import Image
 from torch import Tensor
@@ -37,6 +38,7 @@ class ImageData:
         through_transform: Returns the same dataset with another `Transform` of each image; None if all images
             have a common size already.
         groups: int64 (N,). Training batches draw equally many images from each group (source domain).
+        source: What errors call the images.
     """
 
     labels: Tensor | None
@@ -46,28 +48,33 @@ class ImageData:
     batch_transforms: tuple[BatchTransform, ...] = ()
     through_transform: "Callable[[Transform], ImageData] | None" = None
     groups: Tensor | None = None
+    source: str = "images"
 
     @classmethod
     def in_memory(cls, images: Tensor, labels: Tensor, *, classes: int, source: str) -> "ImageData":
         """Wrap uint8 images (N, 3, H, W) and their labels (N,), from 0 to classes - 1.
 
-        Raises DataError if labels are out of range or too few; `source` names the images in its message.
+        Raises DataError if images are of another type or shape, or if labels are out of range or too few;
+        `source` names the images in its message.
         """
         check_labels(labels, classes=classes, source=source)
         if len(images) != len(labels):
             raise DataError(f"{source}: expected a label for each image, got {len(labels)} for {len(images)}")
-        return cls(labels=labels, ids=torch.arange(len(labels)), fetch=images.__getitem__)
+        check_images(images, len(labels), 3, source)
+        return cls(labels=labels, ids=torch.arange(len(labels)), fetch=images.__getitem__, source=source)
 
     @classmethod
     def with_label_maps(cls, pixels: Tensor, *, classes: int, source: str) -> "ImageData":
         """Wrap uint8 images with their label maps as fourth channel (N, 4, H, W).
 
-        Raises DataError if a label is neither a class nor IGNORED; `source` names the images in its message.
+        Raises DataError if they are of another type or shape, or if a label is neither a class nor IGNORED;
+        `source` names the images in its message.
         """
         if len(pixels) == 0:
             raise DataError(f"{source}: expected images, got none")
+        check_images(pixels, len(pixels), 4, source)
         check_values(values_of(pixels[:, 3].numpy()), classes=classes, name=source)
-        return cls(labels=None, ids=torch.arange(len(pixels)), fetch=pixels.__getitem__)
+        return cls(labels=None, ids=torch.arange(len(pixels)), fetch=pixels.__getitem__, source=source)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -80,8 +87,8 @@ class ImageData:
     def map(self, transform: BatchTransform, *, on_cpu: bool = False) -> "ImageData":
         """Return the same images with one more batch transform.
 
-        One that computes on a CPU wherever its images are belongs there, `on_cpu`: the threads that decode
-        run it, and nothing is copied back. It must come before those that run on a device.
+        One that always computes on a CPU should be `on_cpu`: the threads that decode run it, and nothing is
+        copied back from a device. It must come before those that run on a device.
         """
         through, first = self.through_transform, on_cpu and not self.batch_transforms
         return replace(
@@ -136,24 +143,31 @@ class ImageData:
         return ((self, index) for index in torch.arange(len(self)).split(size))
 
     def prepared(self, index: Tensor) -> Tensor:
-        """Return what `fetch(index)` does, with the transforms for the CPU."""
+        """Return what `fetch(index)` does, with the transforms for the CPU.
+
+        Raises DataError if one of them returns images of another type or shape.
+        """
         pixels = self.fetch(index)
+        check_images(pixels, len(index), 4 if self.per_pixel else 3, self.source)
         if not self.cpu_transforms:
             return pixels
         images = pixels[:, :3].contiguous()
         for transform in self.cpu_transforms:
             images = transform(images, self.ids[index])
+            check_images(images, len(index), 3, self.source, " from a transform")
         return torch.cat([images, pixels[:, 3:]], 1) if self.per_pixel else images
 
     def processed(self, pixels: Tensor, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
         """Take what `prepared(index)` returned to a device and through the batch transforms.
 
         Returns uint8 images (B, 3, H, W) and their labels (B,) or label maps (B, H, W), int64.
+        Raises DataError if a transform returns other images.
         """
         pixels, ids = to_device(pixels, device), to_device(self.ids[index], device)
         images = pixels[:, :3].contiguous()
         for transform in self.batch_transforms:
             images = transform(images, ids)
+            check_images(images, len(index), 3, self.source, " from a transform")
         labels = pixels[:, 3].long() if self.labels is None else to_device(self.labels[index], device)
         return images, labels
 
@@ -165,13 +179,22 @@ def sampled(count: int, limit: int | None) -> Tensor:
 
 
 def channels_first(images: Iterable[Pixels]) -> Tensor:
-    """Return images of one size (H, W, C) as one batch, uint8 (B, C, H, W)."""
+    """Return images of one size and type (H, W, C) as one batch (B, C, H, W)."""
     pixels = list(images)
     height, width, channels = pixels[0].shape
-    batch = torch.empty(len(pixels), channels, height, width, dtype=torch.uint8)
-    for planes, image in zip(batch.numpy(), pixels, strict=True):
+    batch = np.empty((len(pixels), channels, height, width), pixels[0].dtype)
+    for planes, image in zip(batch, pixels, strict=True):
         planes[:] = image.transpose(2, 0, 1)
-    return batch
+    return torch.from_numpy(batch)
+
+
+def check_images(images: Tensor, count: int, channels: int, source: str, where: str = "") -> None:
+    """Raise DataError unless images are uint8 (count, channels, H, W); reads no pixel."""
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[:2] != (count, channels):
+        expected = f"expected uint8 images ({count}, {channels}, height, width){where}"
+        got = f"{str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
+        fix = "convert them: values from 0 to 255, channels first"
+        raise DataError(f"{source}: {expected}, got {got}; {fix}")
 
 
 def check_labels(labels: Tensor, *, classes: int, source: str) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from flatqat.data.images.encoded import Decode, Pixels, check_side, decode_file, rgb_pixels, to_rgb
 from flatqat.data.images.views import eval_crop
 from flatqat.data.tensors.image_data import ImageData, Transform, channels_first, check_labels
+from flatqat.errors import DataError
 from flatqat.spec import EvalTransform
 
 
@@ -39,8 +40,14 @@ def image_files(
         groups: int64 (N,); see `ImageData`.
         decode: Returns an image that is only opened as RGB. Images of one `side` are decoded by `rgb_pixels`.
 
-    Raises DataError if labels are out of range, and on decoding a damaged file.
+    Raises DataError if the numbers of files, labels, ids and groups differ or labels are out of range, and on
+    decoding a damaged file.
     """
+    if not len(paths) == len(labels) == len(ids):
+        counts = f"{len(labels)} and {len(ids)} for {len(paths)}"
+        raise DataError(f"{source}: expected a label and an id for each image, got {counts}")
+    if groups is not None and len(groups) != len(paths):
+        raise DataError(f"{source}: expected a group for each image, got {len(groups)} for {len(paths)}")
     check_labels(labels, classes=classes, source=source)
 
     def through(chosen: Transform) -> ImageData:
@@ -59,7 +66,12 @@ def image_files(
 
     fixed = view or side
     return ImageData(
-        labels=labels, ids=ids, fetch=fetch, through_transform=None if fixed else through, groups=groups
+        labels=labels,
+        ids=ids,
+        fetch=fetch,
+        through_transform=None if fixed else through,
+        groups=groups,
+        source=source,
     )
 
 

@@ -69,7 +69,9 @@ def segmentation_files(
         rows = zip(index.tolist(), ids[index].tolist(), strict=True)
         return channels_first(pixels(*row) for row in rows)
 
-    return ImageData(labels=None, ids=ids, fetch=fetch, through_transform=None if view else through)
+    return ImageData(
+        labels=None, ids=ids, fetch=fetch, through_transform=None if view else through, source=source
+    )
 
 
 def read_pair(image: Path, mask: Path, *, classes: int, lut: NDArray[np.uint8] | None) -> Image:

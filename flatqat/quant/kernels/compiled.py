@@ -37,7 +37,7 @@ OPERATIONS = {"levels": 3, "inside": 3, "vjp": 6, "jvp": 6, "attract": 6}  # wit
 DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
-class Task(ctypes.Structure):
+class KernelArguments(ctypes.Structure):
     """The arguments that all kernels have in common, laid out as in the source."""
 
     _fields_ = (
@@ -93,7 +93,7 @@ def attract_(
 def _call(operation: str, grid: Grid, *tensors: Tensor | None) -> None:
     v, scale, offset, rule, layout = grid
     assert layout is not None
-    task = Task(*rule, *layout, torch.get_num_threads(), _address(scale), _address(offset))
+    task = KernelArguments(*rule, *layout, torch.get_num_threads(), _address(scale), _address(offset))
     getattr(kernels(), f"{operation}_{DTYPES[v.dtype]}")(ctypes.byref(task), *map(_address, tensors))
 
 
@@ -139,7 +139,8 @@ def _built(compiler: str, flags: Sequence[str]) -> Iterator[Path]:
         kept = next(whole, None)  # a file cut short may end the process
         work = "" if kept else tempfile.mkdtemp(dir=folder)
     except (OSError, RuntimeError):  # no home, or one that cannot be written
-        folder = work = tempfile.mkdtemp(prefix="flatqat-")  # type: ignore[assignment]
+        work = tempfile.mkdtemp(prefix="flatqat-")
+        folder = Path(work)
     if kept:
         yield kept
         return
@@ -147,9 +148,7 @@ def _built(compiler: str, flags: Sequence[str]) -> Iterator[Path]:
     try:
         command += [str(SOURCE), "-o", str(made)]
         subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
-        yield made.replace(
-            Path(folder) / f"{name}-{_digest_of(made)}.so"
-        )  # at once, whoever else compiles it
+        yield made.replace(folder / f"{name}-{_digest_of(made)}.so")  # at once, whoever else compiles it
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -31,22 +31,26 @@ _OPERATORS = torch.library.Library("flatqat", "DEF")
 
 def levels(grid: Grid) -> Tensor:
     """Return v̂; see `formulas`."""
-    return _call("levels", grid)  # type: ignore[no-any-return]
+    found: Tensor = _call("levels", grid)
+    return found
 
 
 def inside(grid: Grid) -> Tensor:
     """Return whether each value is within the range of the grid."""
-    return _call("inside", grid)  # type: ignore[no-any-return]
+    found: Tensor = _call("inside", grid)
+    return found
 
 
 def vjp(grid: Grid, grad: Tensor, on_v: bool = True) -> Gradients:
     """Return the gradients of `v` (anything if `on_v` is false), of `scale` and of the offset."""
-    return _call("vjp", grid, grad, on_v)  # type: ignore[no-any-return]
+    found: Gradients = _call("vjp", grid, grad, on_v)
+    return found
 
 
 def jvp(grid: Grid, on_v: Tensor | None, on_scale: Tensor | None, on_offset: Tensor | None) -> Tensor:
     """Return the derivative of v̂ along tangents of `v`, `scale` and offset; None stands for zero."""
-    return _call("jvp", grid, on_v, on_scale, on_offset)  # type: ignore[no-any-return]
+    found: Tensor = _call("jvp", grid, on_v, on_scale, on_offset)
+    return found
 
 
 def attract_(

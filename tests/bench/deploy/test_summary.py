@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from flatqat.bench.deploy.agreement import Agreement
-from flatqat.bench.deploy.summary import Seen, Side, summed_up
+from flatqat.bench.deploy.summary import SetOutcome, Side, summed_up
 from flatqat.metrics.metric import METRICS
 from flatqat.metrics.miou import miou
 from flatqat.spec import CodeFlips
@@ -28,22 +28,22 @@ def logits_of(predicted: np.ndarray) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.from_numpy(predicted), 3).float()
 
 
-def seen_of(rng: np.random.Generator, images: int = N) -> Seen:
+def seen_of(rng: np.random.Generator, images: int = N) -> SetOutcome:
     labels, cell = rng.integers(3, size=images), rng.integers(3, size=images)
     file = np.where(rng.random(images) < 0.8, cell, rng.integers(3, size=images))
     agreement = Agreement()
     agreement.add(logits_of(cell), logits_of(file), torch.from_numpy(labels))
     sides = [Side(value=100 * float((p == labels).mean()), outcome=p == labels) for p in (cell, file)]
-    return Seen(cell=sides[0], file=sides[1], agreement=agreement)
+    return SetOutcome(cell=sides[0], file=sides[1], agreement=agreement)
 
 
 @pytest.fixture
-def seen() -> dict[str, Seen]:
+def seen() -> dict[str, SetOutcome]:
     rng = np.random.default_rng(0)
     return {name: seen_of(rng, 25 if name == "night" else N) for name in SHIFTS}
 
 
-def difference(one: Seen) -> np.ndarray:
+def difference(one: SetOutcome) -> np.ndarray:
     """What each image adds to the change, in points."""
     return 100 * (one.file.outcome.astype(float) - one.cell.outcome.astype(float))
 
@@ -99,7 +99,7 @@ def test_miou_has_the_interval_of_its_jackknife():
         counts.append(np.stack([both, both + rng.integers(0, 30, size=(12, 3))], axis=1))
     values = [100 * float(miou(c.sum(axis=0))) for c in counts]
     sides = [Side(value=value, outcome=c) for value, c in zip(values, counts, strict=True)]
-    one = Seen(cell=sides[0], file=sides[1], agreement=Agreement())
+    one = SetOutcome(cell=sides[0], file=sides[1], agreement=Agreement())
     found = summed_up({"id": one}, SHIFTS, METRICS["miou"]).shifts["id"]
     left_out = np.array(
         [100 * miou(counts[1].sum(axis=0) - counts[1][i]) - 100 * miou(counts[0].sum(axis=0) - counts[0][i])
@@ -114,7 +114,7 @@ def test_what_is_not_finite_is_left_unknown():
     agreement = Agreement()
     agreement.add(torch.tensor([[0.0, 1.0]]), torch.tensor([[math.nan, 1.0]]), torch.tensor([1]))
     side = Side(value=100.0, outcome=np.array([True]))
-    found = summed_up({"id": Seen(cell=side, file=side, agreement=agreement)}, SHIFTS, METRICS["top1"])
+    found = summed_up({"id": SetOutcome(cell=side, file=side, agreement=agreement)}, SHIFTS, METRICS["top1"])
     one = found.shifts["id"]
     assert (one.largest, one.relative, one.low, one.high) == (None, None, None, None)
     assert (one.agreement, one.change) == (0.0, 0.0)

@@ -1,7 +1,9 @@
 """An exported file beside its cell, from training to the record, and files with a fault."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from flatqat.bench.deploy.codes import CodeComparison
 from flatqat.bench.deploy.runtime import load
 from flatqat.bench.deploy.verify import VerifyOptions
 from flatqat.bench.records.store import Store
+from flatqat.bench.records.weights import digest_of_stored
 from flatqat.commands.verified import latency_lines
 from flatqat.errors import DataError, StoreError, UsageError
 from tests.helpers.study_records import CELL
@@ -164,6 +167,10 @@ def test_a_file_of_something_else_is_refused_and_nothing_is_written(store, files
         weights.write_bytes(
             other.replace(again.find("tiny-qat-3").cell.training_id.encode(), weights.stem.encode())
         )
+        record, digest = copy.find("tiny-qat-3"), digest_of_stored(weights).hex()
+        with pytest.raises(StoreError, match=f"expected weights with the SHA-256 .*got {digest}"):
+            verified(copy, "tiny-qat-3", files["3"])
+        copy.write_record(replace(record, train=replace(record.train, weights=digest)))
         with pytest.raises(UsageError, match=r"expected the weights that .* has now, got older ones"):
             verified(copy, "tiny-qat-3", files["3"])
     assert store.record_path(store.find("tiny-qat-3").cell).read_bytes() == before
@@ -179,6 +186,14 @@ def test_a_cell_that_runs_again_meanwhile_is_left_alone(store, files, monkeypatc
             verified(store, "tiny-qat-8", files["8"])
     finally:
         store.write_record(record)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(store, files, monkeypatch):
+    monkeypatch.setattr(verify, "_Comparison", lambda *_: pytest.fail("computed"))
+    refused = OSError(errno.EROFS, "Read-only file system")
+    monkeypatch.setattr("tempfile.TemporaryFile", Mock(side_effect=refused))
+    with pytest.raises(StoreError, match="expected a folder that can be written, got: Read-only file system"):
+        verified(store, "tiny-qat-4", files["4"])
 
 
 def adds_in_32_bits() -> bool:

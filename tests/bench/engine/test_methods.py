@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from flatqat import registry
 from flatqat.bench.cell.session import Lack
 from flatqat.bench.engine import estimate, train
 from flatqat.bench.engine.troubles import Troubles
@@ -17,6 +18,7 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
 from flatqat.methods.fp import FullPrecision
 from flatqat.models.base import build
+from tests.helpers.plugins import registered
 from tests.helpers.running import run_plan, session_of
 
 CPU = torch.device("cpu")
@@ -106,3 +108,25 @@ def test_numbers_of_a_log_that_are_not_finite_are_null_in_the_record(tmp_path, m
     assert record.status == "done"
     assert record.train.method == {"parts": [None, 1.5], "worst": None}
     assert Store(tmp_path).record(record.cell) == record
+
+
+@pytest.mark.parametrize("log", [None, {"x": torch.ones(1)}, {"x": 2**70}])
+def test_a_log_that_no_record_can_hold_is_blamed_on_the_plugin(tmp_path, log):
+    class Mine(FullPrecision):
+        def log(self):
+            return log
+
+    with registered(registry.METHODS, "mine", Mine):
+        (record,) = run_plan(plan(tmp_path, methods=("mine",)))
+    assert record.status == "failed"
+    assert record.reason.startswith("method mine: expected a dict of plain JSON values from log, got: ")
+
+
+def test_a_record_that_could_not_be_read_again_costs_its_own_cell_alone(tmp_path):
+    suite = replace(registry.load(registry.SUITES, "toy"), name="mine")
+    object.__setattr__(suite, "protocol", None)  # no check of suites lets it pass
+    with registered(registry.SUITES, "mine", suite):
+        bad, good = run_plan(plan(tmp_path, suites=("mine", "toy")))
+    assert (bad.status, good.status) == ("failed", "done")
+    assert "protocol.suite: expected a text, got null" in bad.reason
+    assert Store(tmp_path).records() == [bad, good]

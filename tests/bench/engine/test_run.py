@@ -18,6 +18,7 @@ from flatqat import registry
 from flatqat.bench.cell.batches import training_batches
 from flatqat.bench.cell.restore import restore
 from flatqat.bench.cell.same_images import check_image_sets
+from flatqat.bench.engine import preflight
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
@@ -27,7 +28,7 @@ from flatqat.bench.report.render import render
 from flatqat.errors import DataError, PluginError, StoreError, UsageError
 from flatqat.methods.base import Method
 from flatqat.metrics.task import task_of
-from flatqat.spec import EvalTransform, Flatness
+from flatqat.spec import EvalTransform, Flatness, SuiteData
 from tests.helpers import TOY
 from tests.helpers.running import run_plan, session_of
 from tests.helpers.slow import slow
@@ -215,6 +216,18 @@ def test_other_images_than_those_of_the_folder_are_refused(tmp_path, monkeypatch
     go(tmp_path, methods=("fp",), spaces=())
     with pytest.raises(DataError, match="got others"):
         go(tmp_path, methods=("qat",), spaces=())
+
+
+def test_images_of_a_run_that_came_first_are_those_of_the_folder(tmp_path, monkeypatch):
+    """It has tied the folder to its images after this run looked, and before it came to do so itself."""
+    plan = make_plan(request(tmp_path, methods=("fp",)))
+    (suite,) = {job.suite.key: job.suite for job in plan.scored()}.values()
+    first = SuiteData(fingerprint="00000000")
+    monkeypatch.setattr(preflight, "check_models", lambda *_: Store(tmp_path).write_data(suite, first))
+    with pytest.raises(DataError, match=r"fingerprint 00000000\), got others"):
+        run_plan(plan)
+    assert Store(tmp_path).data(suite) == first
+    assert Store(tmp_path).record_paths() == []
 
 
 def test_a_finished_record_is_never_rewritten_because_another_cell_needs_its_weights(tmp_path):

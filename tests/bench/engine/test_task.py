@@ -11,7 +11,7 @@ from flatqat.bench.engine import crew
 from flatqat.bench.engine import process as process_module
 from flatqat.bench.engine.crew import LocalWorker
 from flatqat.bench.engine.process import Ending, Process
-from flatqat.bench.engine.task import Task
+from flatqat.bench.engine.task import Assignment
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.console.progress import PlainProgress
@@ -27,7 +27,7 @@ def lacking(**request) -> tuple[Request, list[Lack]]:
 
 def test_what_is_to_do_is_found_again_in_an_equal_plan(tmp_path):
     request, lacks = lacking(seeds=(0, 1))
-    told = Task.of(request, lacks).lacks_of(make_plan(request))
+    told = Assignment.of(request, lacks).lacks_of(make_plan(request))
     assert [(lack.job.cell, lack.scores, lack.spaces) for lack in told] == [
         (lack.job.cell, True, ()) for lack in lacks
     ]
@@ -37,7 +37,7 @@ def test_plugin_files_are_named_by_their_whole_paths(tmp_path, monkeypatch):
     """A process of another folder or machine cannot find them otherwise."""
     (tmp_path / "told_rule.py").write_text("from flatqat.methods.qat import QAT as METHOD\n")
     monkeypatch.chdir(tmp_path)
-    task = Task.of(*lacking(methods=("told-rule",), plugins=("told_rule.py",)))
+    task = Assignment.of(*lacking(methods=("told-rule",), plugins=("told_rule.py",)))
     assert tmp_path / "told_rule.py" in task.plugins
     monkeypatch.chdir("/")
     assert [cell_id for cell_id, *_ in task.lacking] == [
@@ -49,14 +49,14 @@ def test_other_code_plans_other_cells():
     request, lacks = lacking(seeds=(0, 1))
     other, _ = lacking(seeds=(1, 2))
     with pytest.raises(UsageError, match=r"expected the cells of .* got others for 1 of 2"):
-        Task.of(request, lacks).lacks_of(make_plan(other))
+        Assignment.of(request, lacks).lacks_of(make_plan(other))
 
 
 def test_a_machine_without_the_folder_says_so(tmp_path, monkeypatch):
     gone, endings, events = tmp_path / "gone", SimpleQueue(), []
     gone.mkdir()
     monkeypatch.chdir(gone)
-    task = Task.of(*lacking(results=tmp_path / "r"))
+    task = Assignment.of(*lacking(results=tmp_path / "r"))
     monkeypatch.chdir(tmp_path)
     gone.rmdir()
     process = Process(task, events.append, endings.put)

@@ -6,10 +6,11 @@ import pytest
 from scipy.stats import t as student
 
 from flatqat.bench.gate.baseline import write_baseline
-from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check, code_of
+from flatqat.bench.gate.check import check, code_of
 from flatqat.bench.gate.compare import Rules
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
+from flatqat.exit_codes import IMPROVED, INCOMPLETE, OK, REGRESSED
 from flatqat.spec import Record
 from tests.helpers.gate_records import CELL, SHIFTS, N, flipped, outcomes, store_with
 

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 from flatqat.bench.gate.baseline import write_baseline
-from flatqat.bench.gate.check import INCOMPLETE, OK, REGRESSED, check
+from flatqat.bench.gate.check import check
 from flatqat.bench.gate.compare import Rules
 from flatqat.bench.gate.weights import weights_digest
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
+from flatqat.exit_codes import INCOMPLETE, OK, REGRESSED
 from tests.helpers.gate_records import CELL, flipped, outcomes, store_with
 
 _times = count()

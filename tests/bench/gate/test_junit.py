@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from flatqat.bench.gate.as_junit import as_junit
-from flatqat.bench.gate.check import INCOMPLETE, Checked, code_of
+from flatqat.bench.gate.check import Checked, code_of
 from flatqat.bench.gate.compare import Rules, Verdict
+from flatqat.exit_codes import INCOMPLETE
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5)
 SUITE = {

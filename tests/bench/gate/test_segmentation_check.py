@@ -7,10 +7,11 @@ import pytest
 from scipy.stats import ttest_rel
 
 from flatqat.bench.gate.baseline import read_baseline, write_baseline
-from flatqat.bench.gate.check import IMPROVED, INCOMPLETE, OK, REGRESSED, check
+from flatqat.bench.gate.check import check
 from flatqat.bench.gate.compare import Rules
 from flatqat.bench.gate.wording import notes
 from flatqat.bench.records.store import Store
+from flatqat.exit_codes import IMPROVED, INCOMPLETE, OK, REGRESSED
 from flatqat.metrics.metric import METRICS
 from flatqat.metrics.miou import pseudo_values
 from flatqat.spec import Score

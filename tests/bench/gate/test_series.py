@@ -8,8 +8,9 @@ from itertools import count
 import pytest
 
 from flatqat.bench.gate.baseline import write_baseline
-from flatqat.bench.gate.check import INCOMPLETE, OK, REGRESSED, check
+from flatqat.bench.gate.check import check
 from flatqat.bench.records.store import Store
+from flatqat.exit_codes import INCOMPLETE, OK, REGRESSED
 from flatqat.spec import Cuda, Environment, Record, ScoringLog
 from tests.helpers.gate_records import CELL, SHIFTS, flipped, outcomes, store_with
 from tests.helpers.records import environment

@@ -9,6 +9,9 @@ import flatqat
 from flatqat.bench.plan.request import Request
 from flatqat.errors import UsageError
 
+TEXTS = ("recipe", "device", "ray", "window", "adapt", "log")
+PATHS = ("weights", "data_root", "results")
+
 
 @pytest.mark.parametrize(
     ("changes", "said"),
@@ -28,8 +31,11 @@ from flatqat.errors import UsageError
         ({"bits": (4,)}, r"bits: expected texts such as \('4',\), got \(4,\)"),
         ({"suites": None}, "suites: expected texts"),
         ({"recipe": 5}, "recipe: expected a text, got 5"),
+        *(({name: ""}, f"Request.{name}: expected a text, got ''") for name in TEXTS),
+        *(({name: ""}, f"Request.{name}: expected a path, got ''") for name in PATHS),
         ({"data_root": 3}, "data_root: expected a path, got 3"),
         ({"spaces": ("q",)}, "unknown value of --space 'q'"),
+        ({"adapt": 1}, "Request.adapt: expected a text, got 1"),
         ({"adapt": "all"}, "unknown value of --adapt 'all'"),
         ({"amp": 1}, "amp: expected True or False, got 1"),
         ({"settings": ("recipe.lr=abc",)}, "settings: expected texts by owner and key"),

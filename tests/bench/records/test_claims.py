@@ -65,7 +65,7 @@ def test_a_piece_is_given_up_when_doing_it_fails(folder):
         assert a.take("x")
 
 
-@pytest.mark.parametrize(("age", "broken"), [(59.0, False), (61.0, True)])
+@pytest.mark.parametrize(("age", "broken"), [(59.0, False), (61.0, True), (-59.0, False), (-61.0, True)])
 def test_a_claim_that_is_not_touched_for_a_minute_is_stale(folder, age, broken):
     with Claims(folder) as a, Claims(folder, clock=later(age)) as b:
         assert a.take("x")
@@ -84,6 +84,14 @@ def test_a_claim_is_touched_as_long_as_its_owner_lives(folder, monkeypatch):
             if (folder / "x.claim").stat().st_mtime > 0:
                 break
         assert (folder / "x.claim").stat().st_mtime > time() - 60
+
+
+@pytest.mark.timeout(20)
+def test_a_door_whose_time_lies_in_the_future_holds_up_no_run(folder):
+    door = written(folder, "door.claim", "elsewhere", 1)
+    os.utime(door, (time() + 1e8,) * 2)
+    with Claims(folder) as claims:
+        assert claims.take("x")
 
 
 def test_the_claim_of_a_process_that_has_ended_here_is_stale_at_once(folder):

@@ -8,11 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from flatqat.bench.gate.baseline import write_baseline
-from flatqat.bench.gate.check import OK, check
+from flatqat.bench.gate.check import check
 from flatqat.bench.gate.compare import Rules
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.render import render
 from flatqat.cli import app
+from flatqat.exit_codes import OK
 from tests.helpers import RESULTS
 
 

@@ -11,7 +11,7 @@ import pytest
 from flatqat.bench.records import pictures
 from flatqat.bench.records.merge import merge
 from flatqat.bench.records.migrate import migrate
-from flatqat.bench.records.pictures import Pictures, Seen, as_jpeg, few, kept_pixels
+from flatqat.bench.records.pictures import Pictures, SeenImage, as_jpeg, few, kept_pixels
 from flatqat.bench.records.remove import bytes_of, images_of_no_other, remove
 from flatqat.bench.records.sound import Examined
 from flatqat.bench.records.store import Store
@@ -57,7 +57,7 @@ def test_predictions_of_other_outcomes_are_not_shown(store):
 
 def test_images_are_added_and_never_replaced(store):
     before = store.pictures.seen("streets", "fog")
-    other = Seen(image=as_jpeg(np.zeros((*SHAPE, 3), np.uint8)), truth=np.zeros(SHAPE, np.uint8))
+    other = SeenImage(image=as_jpeg(np.zeros((*SHAPE, 3), np.uint8)), truth=np.zeros(SHAPE, np.uint8))
     store.pictures.add_seen("streets", "fog", {2: other, 9: other})
     after = store.pictures.seen("streets", "fog")
     assert list(after) == [2, 7, 9]

@@ -273,3 +273,15 @@ def test_a_failed_rerun_of_code_that_is_back_keeps_the_finished_record(tmp_path)
     stored = store.record(first.cell)
     assert stored == replace(first, last_run=reported.last_run)
     assert stored.last_run > second.last_run
+
+
+def test_code_that_was_run_last_is_the_newest_also_where_a_clock_was_ahead(tmp_path):
+    store, scores = Store(tmp_path), scores_of({"id": np.ones(4, bool)})
+    ahead, now = (
+        store.write_record(replace(record(plugins=code, last_run=at), scores=scores))
+        for code, at in (("a", "2999-01-01T00:00:00.000+00:00"), ("b", "2026-01-01T00:00:00.000+00:00"))
+    )
+    assert newest(store.records()) == [ahead]
+    (reported,) = renewed([now], store)
+    assert newest(store.records()) == [reported]
+    assert reported == replace(now, last_run="2999-01-01T00:00:00.001+00:00")

@@ -36,6 +36,24 @@ def test_records_survive_the_round_trip(tmp_path):
     assert store.outcomes(CELL)["id:pred"].tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (
+            replace(RECORD, cell=replace(CELL, suite_version="1")),
+            "cell.suite_version: expected a whole number",
+        ),
+        (replace(RECORD, protocol=replace(RECORD.protocol, class_names=(1, 2))), "class_names.0: expected a"),
+        (replace(RECORD, protocol=replace(RECORD.protocol, normalizer="x")), "normalizer: expected one of"),
+        (replace(RECORD, scores={"id": {"top1": SCORE}}), "scores: expected those of the protocol's shifts"),
+    ],
+)
+def test_a_record_that_could_not_be_read_again_is_not_stored(tmp_path, record, said):
+    with pytest.raises(StoreError, match=rf"{said}.*; the record is not stored"):
+        Store(tmp_path).write_record(record, {"id:pred": np.arange(4)})
+    assert not list(tmp_path.rglob("*.*"))
+
+
 def test_of_changes_at_once_none_is_lost(tmp_path):
     store, count = Store(tmp_path), 4
     store.write_record(RECORD)

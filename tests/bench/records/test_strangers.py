@@ -1,15 +1,27 @@
 """Files that do not belong where they are: they are left out by name, or refused, and block no report."""
 
+import errno
 import json
 import shutil
 from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 from safetensors.torch import load_file, save_file
 
 from flatqat.bench.records.store import Store
-from flatqat.bench.records.weights import check_weights, metadata_of, training_log
+from flatqat.bench.records.weights import (
+    check_content,
+    check_weights,
+    digest_of,
+    digest_of_stored,
+    metadata_of,
+    training_log,
+)
 from flatqat.bench.report.render import render
 from flatqat.errors import Misplaced, StoreError, Vanished
 from flatqat.spec import SuiteData
@@ -108,6 +120,37 @@ def test_weights_know_the_file_that_they_are(tmp_path):
         check_weights(tmp_path / "absent.safetensors")
     save_file(load_file(first), first)  # as older versions did
     assert check_weights(first) == {}
+
+
+@pytest.mark.parametrize("read", [check_weights, digest_of_stored])
+def test_weights_that_cannot_be_read_say_why(tmp_path, monkeypatch, read):
+    path = tmp_path / "aa.safetensors"
+    path.write_bytes(save({"x": np.ones(3)}))
+    monkeypatch.setattr(Path, "open", Mock(side_effect=OSError(errno.EIO, "Input/output error")))
+    with pytest.raises(StoreError, match=r"aa\.safetensors: cannot be read: Input/output error; "):
+        read(path)
+    monkeypatch.undo()
+    path.unlink()
+    with pytest.raises(Vanished, match="found none"):
+        read(path)
+
+
+def test_weights_are_those_that_were_stored_and_that_the_record_names(tmp_path):
+    path = tmp_path / "aa.safetensors"
+    trained, other = {"x": np.ones(3)}, {"x": np.array([1.0, -1.0, 1.0])}
+    digest = digest_of(BytesIO(save(trained))).hex()
+    metadata = metadata_of(path, {"steps": 3, "last_loss": 0.5, "seconds": 1.0, "weights": digest})
+    path.write_bytes(save(trained, metadata=metadata))
+    for recorded in ("", digest):
+        check_content(path, recorded)
+    with pytest.raises(StoreError, match=f"SHA-256 {'0' * 64}, got {digest}; run the cell again"):
+        check_content(path, "0" * 64)
+    path.write_bytes(save(other, metadata=metadata))
+    for recorded in ("", digest):
+        with pytest.raises(StoreError, match=rf"aa\.safetensors: expected weights with the SHA-256 {digest}"):
+            check_content(path, recorded)
+    path.write_bytes(save(other))  # as older versions did
+    check_content(path)
 
 
 @pytest.mark.parametrize(

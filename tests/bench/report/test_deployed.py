@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from flatqat.bench.records.record_json import record_to_dict
 from flatqat.bench.records.sections import sections
@@ -15,6 +14,7 @@ from flatqat.bench.report.deployed import deployed_value, percentage
 from flatqat.bench.report.method_table import of_methods
 from flatqat.bench.report.render import load, render, show
 from flatqat.bench.report.tidy import load_results
+from flatqat.console.terminal import terminal
 from flatqat.errors import UsageError
 from flatqat.spec import CodeFlips, Compared, Deployment, FileRun, Latency, Record
 from tests.helpers import gate_records
@@ -108,7 +108,7 @@ def test_columns_are_those_of_the_row_changed_as_the_seeds_that_have_a_file(stor
 
 
 def on_terminal(store: Store, width: int, capsys, columns: tuple[str, ...] = ()) -> str:
-    console = Console(width=width, force_terminal=True, no_color=True)
+    console = terminal(width=width, force_terminal=True, no_color=True)
     show(load(store, None), store, "method", console, columns)
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
 

@@ -12,7 +12,7 @@ from flatqat.bench.report.pareto_picture import beside, drawn
 from flatqat.bench.report.point_styles import legend_entries, styles
 from flatqat.bench.report.render import load
 from flatqat.errors import StoreError
-from tests.helpers.cost_records import cost, put
+from tests.helpers.cost_records import SHIFTS, cost, put
 
 
 @pytest.fixture
@@ -82,6 +82,23 @@ def test_points_of_one_cost_stand_side_by_side_and_groups_apart():
     assert places[1] == pytest.approx(1.0)
     assert places[5] == 100.0
     assert beside([5.0], [0])[0] == [5.0]
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        (cost(9000, 4), "expected records with a cost and scores under shift .*, got none that has both"),
+        (None, "expected records with the cost of their network, got none; add it with: flatqat cost"),
+    ],
+)
+def test_without_points_the_error_says_what_is_missing(tmp_path, monkeypatch, of, said):
+    """A suite without shifts has no OOD, which no cost mends."""
+    if of:
+        monkeypatch.delitem(SHIFTS, "fog/1")
+    put(tmp_path, "qat", "4", 0.7, of)
+    store = Store(tmp_path)
+    with pytest.raises(StoreError, match=f"^--plot pareto: {said}"):
+        panels(load(store, None), store)
 
 
 def test_colors_and_markers_tell_methods_and_models_apart():

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from flatqat.bench.records.paired import outcomes_of
+from flatqat.bench.records.record_json import record_to_dict, to_json
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import by_method
@@ -214,7 +215,8 @@ def test_records_that_lack_what_reports_need_are_damaged(tmp_path, change):
     store = Store(tmp_path)
     put(store, FP, matrices())
     record = store.record(FP)
-    store.write_record(replace(record, protocol=replace(record.protocol, **change)))
+    changed = replace(record, protocol=replace(record.protocol, **change))
+    store.record_path(FP).write_bytes(to_json(record_to_dict(changed)))
     with pytest.raises(StoreError, match=rf"json: protocol\.{next(iter(change))}: expected"):
         store.records()
 

@@ -7,7 +7,7 @@ import torch
 
 from flatqat import registry
 from flatqat.bench.plan.jobs import members
-from flatqat.bench.sensitivity.images import HELD_APART, Images
+from flatqat.bench.sensitivity.images import HELD_APART, DrawnImages
 from flatqat.bench.sensitivity.options import CHOOSE_ON, Options
 from flatqat.bench.sensitivity.shifts import reported
 from flatqat.data.corruptions.apply import corrupt
@@ -26,8 +26,8 @@ def frozen() -> Suite:
     return replace(toy(), untrainable_reason=lambda root: "none", val=toy().shifts[0].build)
 
 
-def images(suite: Suite, **changes) -> Images:
-    return replace(Images(suite=suite, root=None, view=EvalTransform(), limit=40, seed=0), **changes)
+def images(suite: Suite, **changes) -> DrawnImages:
+    return replace(DrawnImages(suite=suite, root=None, view=EvalTransform(), limit=40, seed=0), **changes)
 
 
 def never(root):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from flatqat.bench.sensitivity.images import Images
-from flatqat.bench.sensitivity.measure import Measure, Sweep
+from flatqat.bench.sensitivity.images import DrawnImages
+from flatqat.bench.sensitivity.measure import LayerSweep, Measure
 from flatqat.bench.sensitivity.options import spec_of
 from flatqat.bench.sensitivity.shifts import reported
 from flatqat.bench.sensitivity.switches import Form
@@ -21,10 +21,12 @@ def measured(request, cells):
     """The opened cell, its sets, and for each mode the sweep with what each set gave."""
     one = opened(cells)
     one.observe()
-    images = Images(suite=one.suite, root=None, view=one.switches.model.eval_transform, limit=LIMIT, seed=0)
+    images = DrawnImages(
+        suite=one.suite, root=None, view=one.switches.model.eval_transform, limit=LIMIT, seed=0
+    )
     sets = images.reported(reported(one.suite, (), ("noise/*",)))
     measure = Measure(one.switches, one.suite.classes, device=CPU, workers=0)
-    sweeps = [Sweep(mode=mode, form=Form(spec=spec_of("2", "lsq"))) for mode in ("one", "all-but-one")]
+    sweeps = [LayerSweep(mode=mode, form=Form(spec=spec_of("2", "lsq"))) for mode in ("one", "all-but-one")]
     units = list(one.switches.units)
     measure.prepare(sets[0])
     measure.replay.exact &= request.param == "replayed"

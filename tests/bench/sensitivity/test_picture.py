@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from flatqat.bench.sensitivity.differences import ID, OOD, Table
+from flatqat.bench.sensitivity.differences import ID, OOD, LayerChanges
 from flatqat.bench.sensitivity.picture import NAMED, _panel
 from flatqat.metrics.estimate import Estimate
 
@@ -24,7 +24,7 @@ def axes_of(values: list[float]):
     changes = [change(value) for value in values]
     names = tuple(f"layer{k}" for k in range(len(values)))
     axes = Figure().subplots()
-    _panel(axes, Table(networks=names, deltas={ID: changes, OOD: changes}, halves={}, base={}))
+    _panel(axes, LayerChanges(networks=names, deltas={ID: changes, OOD: changes}, halves={}, base={}))
     return axes
 
 

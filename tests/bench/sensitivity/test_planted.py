@@ -6,7 +6,7 @@ from torch import nn
 
 from flatqat.bench.sensitivity.differences import ID, table
 from flatqat.bench.sensitivity.images import ImageSet
-from flatqat.bench.sensitivity.measure import Measure, Sweep
+from flatqat.bench.sensitivity.measure import LayerSweep, Measure
 from flatqat.bench.sensitivity.options import spec_of
 from flatqat.bench.sensitivity.switches import Form, Switches
 from flatqat.console.progress import Progress
@@ -56,7 +56,7 @@ def test_a_layer_behind_an_outlier_ranks_first(planted):
     )
     switches = Switches(model, "minmax")
     switches.observe([pixels.float() / 255])
-    sweep = Sweep(mode="one", form=Form(spec=spec_of("6", "lsq")))
+    sweep = LayerSweep(mode="one", form=Form(spec=spec_of("6", "lsq")))
     with Progress().task("", 1) as advance:
         (found,) = Measure(switches, 6, device=CPU, workers=0).sweep(
             images, [sweep], list(switches.units), advance

@@ -175,9 +175,21 @@ def test_nothing_is_measured_twice(cells, found, monkeypatch):
 def test_what_is_kept_is_read_once(cells, found, monkeypatch):
     read = []
     read_arrays = stored.read_arrays
-    monkeypatch.setattr(stored, "read_arrays", lambda path: read.append(path) or read_arrays(path))
+    monkeypatch.setattr(stored, "read_arrays", lambda path, fix: read.append(path) or read_arrays(path))
     run(cells, BUDGET)
     assert len(read) == len(set(read)) > 3
+
+
+def test_names_of_layers_are_no_formulas_in_csv(found):
+    sweep, (table, agreed) = next(iter(found.sweeps.items()))
+    units = found.opened.switches.units
+    units["=1+2"] = units[table.networks[0]]
+    try:
+        formula = replace(table, networks=("=1+2", *table.networks[1:]))
+        text = as_csv(replace(found, sweeps={sweep: (formula, agreed)}))
+    finally:
+        del units["=1+2"]
+    assert {line["layer"] for line in csv.DictReader(text.splitlines())} == {"'=1+2", *table.networks[1:]}
 
 
 def test_what_is_not_defined_is_empty_in_csv(found):
@@ -265,7 +277,8 @@ def test_damaged_files_are_told_and_removing_a_cell_removes_them(cells, tmp_path
     with pytest.raises(StoreError, match="expected what was measured of id, got others"):
         run(tmp_path, Options(limit=16))
     files[0].write_bytes(b"PK")
-    with pytest.raises(StoreError, match="expected stored arrays, got a damaged file"):
+    expected = r"expected stored arrays, got a damaged file \(.*\); delete it and run the command again$"
+    with pytest.raises(StoreError, match=expected):
         run(tmp_path, Options(limit=16))
     remove([got.opened.record], Store(tmp_path))
     assert not got.opened.kept.folder.exists()

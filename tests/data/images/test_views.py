@@ -132,6 +132,23 @@ def test_a_view_knows_the_id_of_each_image(files):
     assert seen == [103, 101]
 
 
+def test_a_view_that_returns_other_pixels_is_refused(files):
+    """Their values would be cut to 8 bits."""
+    data = files.transformed(lambda image, image_id: np.full((2, 2, 3), 0.5, np.float32))
+    with pytest.raises(DataError, match=r"^test: expected uint8 images .*, got float32 \(6, 3, 2, 2\)"):
+        data.batch(torch.arange(6))
+
+
+def test_lists_of_other_lengths_are_refused():
+    one, two = torch.zeros(1, dtype=torch.long), torch.zeros(2, dtype=torch.long)
+    for labels, ids, got in ((one, one, "1 and 1"), (two, one, "2 and 1"), (one, two, "1 and 2")):
+        expected = f"^test: expected a label and an id for each image, got {got} for 2$"
+        with pytest.raises(DataError, match=expected):
+            image_files(["a.png", "b.png"], labels, ids, classes=1, source="test")
+    with pytest.raises(DataError, match=r"^test: expected a group for each image, got 1 for 2$"):
+        image_files(["a.png", "b.png"], two, two, classes=1, source="test", groups=one)
+
+
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_reading_ahead_changes_nothing(files, workers):
     data = files.transformed(eval_crop(EvalTransform(resize=40, crop=32)))

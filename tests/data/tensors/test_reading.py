@@ -1,5 +1,6 @@
 """Batches made ahead by threads: the same bytes, where they are made, and when."""
 
+import re
 import threading
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ import torch
 from flatqat.data.corruptions.apply import corrupt
 from flatqat.data.tensors.image_data import ImageData
 from flatqat.data.tensors.reading import Reader, one_ahead, read_ahead, to_device
+from flatqat.errors import DataError
 from flatqat.testing.pretended import pretended_device
 
 N = 7
@@ -149,6 +151,48 @@ def test_a_transform_for_the_cpu_stays_behind_one_that_came_before() -> None:
     both = data.map(lambda x, ids: x + 1).map(lambda x, ids: x * 2, on_cpu=True)
     images, _ = both.batch(torch.arange(N))
     assert torch.equal(images, ((pictures() // 2 + 1) * 2).float() / 255)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.rand(N, 3, 8, 8),
+        torch.zeros(N, 3, 8, 8, dtype=torch.int64),
+        torch.zeros(N, 4, 8, 8, dtype=torch.uint8),
+        torch.zeros(N, 1, 8, 8, dtype=torch.uint8),
+        torch.zeros(N, 8, 8, 3, dtype=torch.uint8),
+        torch.zeros(N, 8, 8, dtype=torch.uint8),
+    ],
+    ids=lambda images: f"{images.dtype} {tuple(images.shape)}",
+)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_images_of_another_type_or_shape_are_refused(images: torch.Tensor, workers: int) -> None:
+    """In memory, from `fetch` and from transforms; otherwise they would be scored, and wrongly."""
+    labels = torch.zeros(N).long()
+    got = re.escape(f"got {str(images.dtype)[6:]} {tuple(images.shape)}; convert them")
+    with pytest.raises(DataError, match=rf"^mine: expected uint8 images \(7, 3, height, width\), {got}"):
+        ImageData.in_memory(images, labels, classes=1, source="mine")
+    sound = ImageData.in_memory(pictures(), labels, classes=1, source="mine")
+    for data, what in (
+        (replace(sound, fetch=images.__getitem__), ""),
+        (sound.map(lambda _, ids: images[: len(ids)], on_cpu=True), " from a transform"),
+        (sound.map(lambda _, ids: images[: len(ids)]), " from a transform"),
+    ):
+        for part in (data, data.subset(torch.arange(N)), data.decoded_once()):
+            expected = rf"^mine: expected uint8 images \(\d, 3, height, width\){what}, got "
+            with pytest.raises(DataError, match=expected):
+                list(part.batches(4, workers=workers))
+
+
+def test_pairs_of_an_image_and_a_label_map_have_four_channels() -> None:
+    for pixels in (pictures(3), pictures(4).long()):
+        with pytest.raises(DataError, match=r"^maps: expected uint8 images \(7, 4, height, width\), got "):
+            ImageData.with_label_maps(pixels, classes=256, source="maps")
+    data = ImageData.with_label_maps(pictures(4), classes=256, source="maps")
+    with pytest.raises(DataError, match=r"^maps: .*, got uint8 \(7, 3, 32, 32\)"):
+        replace(data, fetch=pictures(3).__getitem__).batch(torch.arange(N))
+    with pytest.raises(DataError, match=r"^maps: .* from a transform, got float32 \(7, 3, 32, 32\)"):
+        data.map(lambda images, ids: images / 255).batch(torch.arange(N))
 
 
 def test_subsets_and_views_keep_the_transforms_for_the_cpu() -> None:

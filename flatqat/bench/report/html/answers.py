@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flatqat.bench.records.paired import metric_of, ood_shifts
-from flatqat.bench.records.sections import Section
+from flatqat.bench.records.sections import RowKey, Section
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import Key
 from flatqat.bench.study.correlations import QUESTIONS, associations, spaces
-from flatqat.bench.study.sentences import bits_in_words, does_flat_help, who_wins
+from flatqat.bench.study.sentences import bits_of, does_flat_help, who_wins
 from flatqat.bench.study.study import METRIC, Study, studies
 
 
@@ -23,7 +22,7 @@ class Answers:
 NONE = Answers()
 
 
-def answers(section: Section, store: Store, against: str, without_outcomes: Sequence[Key]) -> Answers:
+def answers(section: Section, store: Store, against: str, without_outcomes: Sequence[RowKey]) -> Answers:
     """Return the answers; none for a section that no study is possible of.
 
     That is one of another metric, without shifts to average, with rows `without_outcomes`, or without the
@@ -34,8 +33,8 @@ def answers(section: Section, store: Store, against: str, without_outcomes: Sequ
         return NONE
     members = studies(section, store, against)
     return Answers(
-        who_wins=[(bits_in_words(study), who_wins(study)) for study in members],
-        flatness=[(bits_in_words(study), _flatness(study)) for study in members if spaces(study)],
+        who_wins=[(bits_of(study), who_wins(study)) for study in members],
+        flatness=[(bits_of(study), _flatness(study)) for study in members if spaces(study)],
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flatqat.bench.records.sections import Section, method_label
+from flatqat.bench.records.sections import Section, method_of
 from flatqat.bench.report.html.data import plain
 from flatqat.bench.report.made import made
 from flatqat.console.printable import printable
@@ -53,7 +53,7 @@ def cells_of(
         blocks.append(
             CellBlock(
                 label=printable(record.cell.label),
-                method=printable(method_label(record)),
+                method=printable(method_of(record.cell)),
                 bits=printable(record.cell.bits),
                 command=printable(command),
             )

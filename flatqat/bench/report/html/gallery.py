@@ -7,10 +7,10 @@ import base64
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from flatqat.bench.records.pictures import MIDDLE_SEVERITY, Labels, Predicted, Seen, few
+from flatqat.bench.records.pictures import MIDDLE_SEVERITY, Labels, Predicted, SeenImage, few
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.html.series import Series
+from flatqat.bench.report.html.series import RowStyle
 from flatqat.console.printable import printable
 from flatqat.data.images.palette import IGNORED_COLOR, Color, as_png, palette
 from flatqat.metrics.rescored import share_right
@@ -49,7 +49,7 @@ class Picture:
     height: int
     width: int
     right: str = ""
-    row: Series | None = None
+    row: RowStyle | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +98,9 @@ class Gallery:
         return None if len(self.shifts) <= AT_ONCE else 0
 
 
-def gallery_of(section: Section, store: Store, series: Sequence[Series], room: int) -> Gallery | None:
+def gallery_of(section: Section, store: Store, series: Sequence[RowStyle], room: int) -> Gallery | None:
     """Return the pictures of a section, of `room` bytes at most; None if its task has none."""
-    first = next(iter(section.rows.values()))[0]
+    first = section.first
     if not (names := first.protocol.class_names):
         return None
     chosen = sorted(sorted(series, key=lambda one: not one.is_shown)[:MOST_ROWS], key=lambda one: one.place)
@@ -108,7 +108,7 @@ def gallery_of(section: Section, store: Store, series: Sequence[Series], room: i
     predicted = {one: of for one, (_, of) in rows.items() if of}
     shifts = sorted(first.protocol.shifts.items(), key=lambda item: item[0] != "id")  # the others as they are
     every = {name: info.severity for name, info in shifts if name != "val"}
-    key = first.cell.suite + first.protocol.split
+    key = first.data_key
     seen = {
         shift: of for shift in few(every) if (of := _shown(store.pictures.seen(key, shift), predicted, shift))
     }
@@ -136,7 +136,9 @@ def _stored(records: Sequence[Record], store: Store) -> tuple[int, Predicted]:
     return next((pair for pair in found if pair[1]), (0, {}))
 
 
-def _shown(seen: Mapping[int, Seen], predicted: Mapping[Series, Predicted], shift: str) -> dict[int, Seen]:
+def _shown(
+    seen: Mapping[int, SeenImage], predicted: Mapping[RowStyle, Predicted], shift: str
+) -> dict[int, SeenImage]:
     """Return the images of a shift that a row has a prediction of, of the same size."""
     return {
         at: one
@@ -145,12 +147,14 @@ def _shown(seen: Mapping[int, Seen], predicted: Mapping[Series, Predicted], shif
     }
 
 
-def _fits(labels: Labels | None, one: Seen) -> bool:
+def _fits(labels: Labels | None, one: SeenImage) -> bool:
     return labels is not None and labels.shape == one.truth.shape
 
 
 def _shots(
-    seen: Mapping[str, Mapping[int, Seen]], predicted: Mapping[Series, Predicted], colors: Sequence[Color]
+    seen: Mapping[str, Mapping[int, SeenImage]],
+    predicted: Mapping[RowStyle, Predicted],
+    colors: Sequence[Color],
 ) -> Iterator[Shot]:
     """Yield the first image of each shift, then the second ones, and so on."""
     for number in range(1, 1 + max(map(len, seen.values()))):
@@ -163,11 +167,11 @@ def _shots(
 
 
 def _pictures(
-    one: Seen, maps: Mapping[Series, Labels | None], title: str, colors: Sequence[Color]
+    one: SeenImage, maps: Mapping[RowStyle, Labels | None], title: str, colors: Sequence[Color]
 ) -> Iterator[Picture]:
     height, width = one.truth.shape
 
-    def picture(name: str, kind: str, data: bytes, right: str = "", row: Series | None = None) -> Picture:
+    def picture(name: str, kind: str, data: bytes, right: str = "", row: RowStyle | None = None) -> Picture:
         source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
         alt = f"{name}: {title}" + (f", {right}" if right else "")
         return Picture(title=name, alt=alt, source=source, height=height, width=width, right=right, row=row)
@@ -197,8 +201,8 @@ def _fitting(shots: Iterator[Shot], room: int) -> list[Shot]:
 
 def _left_out(
     count: int,
-    rows: Collection[Series],
-    predicted: Collection[Series],
+    rows: Collection[RowStyle],
+    predicted: Collection[RowStyle],
     every: Mapping[str, int | None],
     seen: Collection[str],
 ) -> Iterator[str]:

@@ -4,25 +4,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flatqat.bench.records.paired import metric_of
-from flatqat.bench.records.sections import Section, names_of, row_label
+from flatqat.bench.records.sections import RowKey, Section, bits_in_words, key_of, names_of, row_label
+from flatqat.bench.report.families import is_mean
 from flatqat.bench.report.shown import is_unknown
 from flatqat.console.rounded import interval, rounded
 from flatqat.metrics.estimate import Estimate
 
 Row = Mapping[Any, Any]
-Key = tuple[str, str]
 
 
-def headline(section: Section, rows: Sequence[Row], taxes: Mapping[Key, Estimate], against: str) -> str:
+def headline(section: Section, rows: Sequence[Row], taxes: Mapping[RowKey, Estimate], against: str) -> str:
     """Return the sentence on the lowest bits of the method `against`, or of the first method without it.
 
     Which row it is about does not depend on any score. `taxes` are in OOD. Names are between backticks.
     """
     if not section.rows:
         return "No cell is finished."
-    key, metric = _chosen(section, against), metric_of(next(iter(section.rows.values()))[0])
-    of_key = [row for row in rows if (row["method"], row["bits"]) == key]
-    row = next((row for row in of_key if str(row.get("domain", "")).startswith("mean")), of_key[0])
+    key, metric = _chosen(section, against), metric_of(section.first)
+    of_key = [row for row in rows if key_of(row) == key]
+    row = next(filter(is_mean, of_key), of_key[0])
     if section.reference is None or key not in taxes:
         return _level(section, row, metric.name, metric.title)
     tax, reference = taxes[key], row_label(section.reference)
@@ -33,23 +33,18 @@ def headline(section: Section, rows: Sequence[Row], taxes: Mapping[Key, Estimate
             f"images, in OOD {metric.title}: with one seed this says nothing about the methods."
         )
     over = f"over {tax.seeds} seeds and images"
-    name = f"`{key[0]}` at {in_words(key[1])}"
+    name = f"`{key[0]}` at {bits_in_words(key[1])}"
     return f"{_cost(name, reference, tax, metric.title, ends, over)}{_beside_id(row, tax)}."
 
 
-def in_words(bits: str) -> str:
-    """Return `4 bits`, or a longer text of bits as it is."""
-    return f"{bits} bits" if bits.isdecimal() else bits
-
-
-def _chosen(section: Section, against: str) -> Key:
+def _chosen(section: Section, against: str) -> RowKey:
     """Return the row with the lowest bits of `against`, or else of the first method but the reference."""
     others = [key for key in section.rows if key != section.reference] or list(section.rows)
     method = next((key[0] for key in others if against in names_of(key[0])), others[0][0])
     return min((key for key in others if key[0] == method), key=lambda key: _bits(section, key))
 
 
-def _bits(section: Section, key: Key) -> tuple[int, int]:
+def _bits(section: Section, key: RowKey) -> tuple[int, int]:
     quant = section.rows[key][0].protocol.quant
     return quant.weight_bits or 32, quant.act_bits or 32
 
@@ -85,14 +80,14 @@ def _beside_id(row: Row, tax: Estimate) -> str:
 def _level(section: Section, row: Row, name: str, metric: str) -> str:
     """Say how good a row is where there is nothing to compare it with."""
     value = row[f"ood_{name}"]
-    label = f"`{row_label((row['method'], row['bits']))}`"
+    label = f"`{row_label(key_of(row))}`"
     if is_unknown(value):
         return f"OOD {metric} of {label} is not known."
     low, high = row[f"ood_{name}_low"], row[f"ood_{name}_high"]
     over = "over images, of this training run alone" if row["seeds"] == 1 else "over seeds and images"
     ends = "" if is_unknown(low) else f", 95% interval {interval(low, high, '.1f')} {over}"
     said = f"{label} has {rounded(value)}% OOD {metric}{ends}"
-    if (row["method"], row["bits"]) == section.reference:
+    if key_of(row) == section.reference:
         return f"{said}; only full precision is stored."
     why = (
         "full precision is not stored"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flatqat.bench.report.by_shift import Column
 from flatqat.bench.report.corruption_panels import Panel
 from flatqat.bench.report.html import svg
-from flatqat.bench.report.html.series import Series
+from flatqat.bench.report.html.series import RowStyle
 from flatqat.bench.report.shown import ENDS
 from flatqat.console.rounded import rounded
 
@@ -25,7 +25,7 @@ class Lines:
     """
 
     what: str
-    series: Sequence[Series]
+    series: Sequence[RowStyle]
     columns: Mapping[str, Column]
     of_zero: bool = False
 
@@ -41,7 +41,7 @@ class Lines:
         y = svg.scale(values, HEIGHT - BOTTOM, TOP)
         return [(panel, self._picture(panel, drawn, y)) for panel in panels]
 
-    def _picture(self, panel: Panel, drawn: Sequence[Series], y: svg.Scale) -> str:
+    def _picture(self, panel: Panel, drawn: Sequence[RowStyle], y: svg.Scale) -> str:
         step = (width_of(panel) - LEFT - RIGHT) / len(panel.labels)
         places = [LEFT + step * (k + 0.5) for k in range(len(panel.labels))]
         parts = [_grid(y, width_of(panel), self.of_zero)]
@@ -56,7 +56,7 @@ class Lines:
         described = DESCRIPTION.format(self.what, ", ".join(one.label for one in shown), panel.name)
         return svg.figure(f"{self.what}: {panel.name}", described, width_of(panel), HEIGHT, *parts)
 
-    def _marks(self, one: Series, panel: Panel, places: Sequence[float], y: svg.Scale) -> str:
+    def _marks(self, one: RowStyle, panel: Panel, places: Sequence[float], y: svg.Scale) -> str:
         """Return the line of one row, its markers and its intervals, which end at the edge of the plot."""
         values = self._values(one, panel, "")
         known = [(x, y(value)) for x, value in zip(places, values, strict=True) if value is not None]
@@ -81,11 +81,11 @@ class Lines:
         ]
         return one.group(f"{one.label}, {panel.name} · {' · '.join(texts)}", *paths, hides=True)
 
-    def _values(self, one: Series, panel: Panel, end: str) -> list[float | None]:
+    def _values(self, one: RowStyle, panel: Panel, end: str) -> list[float | None]:
         column = self.columns.get(f"{one.label}{end}", {})
         return [column.get(name) for name in panel.sets]
 
-    def _known(self, one: Series, panel: Panel, end: str) -> list[float]:
+    def _known(self, one: RowStyle, panel: Panel, end: str) -> list[float]:
         return [value for value in self._values(one, panel, end) if value is not None]
 
 

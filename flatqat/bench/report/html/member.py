@@ -10,11 +10,11 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_class import class_columns
 from flatqat.bench.report.by_method import View
 from flatqat.bench.report.by_shift import Column, shift_columns
-from flatqat.bench.report.corruption_panels import panels_of
+from flatqat.bench.report.corruption_panels import Panel, panels_of
 from flatqat.bench.report.html import data, tables
 from flatqat.bench.report.html.gallery import Gallery, gallery_of
 from flatqat.bench.report.html.lines import Lines
-from flatqat.bench.report.html.series import Series
+from flatqat.bench.report.html.series import RowStyle
 from flatqat.bench.report.html.tables import Table
 from flatqat.bench.report.shown import CLASSES, OF_SHIFTS
 from flatqat.bench.report.tax import ID, OOD, Taxes, tax_columns, taxes
@@ -33,12 +33,27 @@ Columns = Mapping[str, Column]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Small plots that show the same of different corruptions.
+
+    Attributes:
+        name: What they show.
+        note: How to read them.
+        pictures: The panel of each corruption and its picture.
+    """
+
+    name: str
+    note: str
+    pictures: Sequence[tuple[Panel, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """What is shown shift by shift: of a section, or of one domain of a family.
 
     Attributes:
         title: Its title, where there are several.
-        groups: Small plots by what they show, with a note and a picture for each corruption.
+        groups: Its small plots by what they show.
         tables: Its tables.
         families: The families of its shifts, to choose from.
         severities: The severities of its shifts, to choose from.
@@ -46,7 +61,7 @@ class Member:
     """
 
     title: str
-    groups: Sequence[tuple[str, str, Sequence[tuple[str, str]]]]
+    groups: Sequence[Group]
     tables: Sequence[Table]
     families: Sequence[str]
     severities: Sequence[int]
@@ -54,7 +69,7 @@ class Member:
 
 
 def member_of(
-    section: Section, store: Store, series: Sequence[Series], room: int, *, titled: bool
+    section: Section, store: Store, series: Sequence[RowStyle], room: int, *, titled: bool
 ) -> tuple[Member, dict[str, Any]]:
     """Return what is shown of a section shift by shift, and its numbers for the script.
 
@@ -84,19 +99,19 @@ def member_of(
     }
 
 
-def _groups(
-    section: Section, series: Sequence[Series], scores: Columns, tax: Columns
-) -> list[tuple[str, str, list[tuple[str, str]]]]:
+def _groups(section: Section, series: Sequence[RowStyle], scores: Columns, tax: Columns) -> list[Group]:
     metric, along = _metric(section).title, "against severity" if _severities(section) else "by shift"
     of_scores = Lines(what=f"{metric}, %", series=series, columns=scores)
     of_tax = Lines(what="tax, points", series=series, columns=tax, of_zero=True)
     groups = [
-        (f"Scores {along}", SCORES_NOTE.format(metric), of_scores.pictures(panels_of(section, "id"))),
-        (f"Tax {along}", TAX_NOTE, of_tax.pictures(panels_of(section, ID))),
+        Group(
+            name=f"Scores {along}",
+            note=SCORES_NOTE.format(metric),
+            pictures=of_scores.pictures(panels_of(section, "id")),
+        ),
+        Group(name=f"Tax {along}", note=TAX_NOTE, pictures=of_tax.pictures(panels_of(section, ID))),
     ]
-    return [
-        (name, note, [(p.name, svg) for p, svg in pictures]) for name, note, pictures in groups if pictures
-    ]
+    return [group for group in groups if group.pictures]
 
 
 def _tables(
@@ -121,8 +136,8 @@ def _severities(section: Section) -> list[int]:
 
 
 def _shifts(section: Section) -> Mapping[str, ShiftInfo]:
-    return next(iter(section.rows.values()))[0].protocol.shifts
+    return section.first.protocol.shifts
 
 
 def _metric(section: Section) -> Metric:
-    return metric_of(next(iter(section.rows.values()))[0])
+    return metric_of(section.first)

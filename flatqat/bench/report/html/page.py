@@ -33,7 +33,7 @@ def as_html(stored: Sequence[Section], store: Store, against: str) -> str:
 
     every = [r for section in stored for row in (*section.rows.values(), section.problems) for r in row]
     pool, folder = Pool(), folder_of(store)
-    pictured = sum(row[0].protocol.class_names != () for s in stored for row in [*s.rows.values()][:1])
+    pictured = sum(s.first.protocol.class_names != () for s in stored if s.rows)
     room = MOST_BYTES // max(1, pictured)
     found = [block(section, store, against, every, folder, pool, room) for section in merged(stored)]
     blocks = [shown for shown, _ in found]

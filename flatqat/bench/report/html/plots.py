@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flatqat.bench.records.paired import metric_of
-from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.records.sections import RowKey, Section, key_of, row_label
 from flatqat.bench.report.html import scatter, svg
-from flatqat.bench.report.html.scatter import Axes, Figure, Point, Row, ends_of, with_ends
-from flatqat.bench.report.html.series import Series
+from flatqat.bench.report.html.scatter import Axes, Figure, Point, Row, with_ends
+from flatqat.bench.report.html.series import RowStyle
 from flatqat.bench.report.html.size import size_figure
 from flatqat.bench.report.pareto import of_means, panels_of
-from flatqat.bench.report.shown import is_unknown
+from flatqat.bench.report.shown import ends_of, is_unknown
 from flatqat.metrics.effective_robustness import LINES, predicted
 
 STEPS = 40  # of a line that is a curve
@@ -21,7 +21,7 @@ FLATNESS = {
 
 
 def of_rows(
-    section: Section, rows: Sequence[Row], series: Mapping[tuple[str, str], Series], *, answered: bool
+    section: Section, rows: Sequence[Row], series: Mapping[RowKey, RowStyle], *, answered: bool
 ) -> list[Figure]:
     """Return the plots that have the numbers they need; of domains, the rows of their mean.
 
@@ -35,11 +35,11 @@ def of_rows(
     return [figure for figure in found if figure]
 
 
-def _id_and_ood(section: Section, rows: Sequence[Row], series: Mapping[Any, Series]) -> Figure | None:
+def _id_and_ood(section: Section, rows: Sequence[Row], series: Mapping[Any, RowStyle]) -> Figure | None:
     metric, id_, ood = _names(section)
     points = [
         Point(
-            series=series[_key(row)],
+            series=series[key_of(row)],
             x=row[id_],
             y=row[ood],
             x_ends=ends_of(row, id_),
@@ -69,15 +69,14 @@ def _id_and_ood(section: Section, rows: Sequence[Row], series: Mapping[Any, Seri
 
 def _compared(section: Section, rows: Sequence[Row]) -> tuple[Callable[[float], float] | None, str]:
     """Return OOD by ID on the line of standard models, or on that of equal gap, and what it is."""
-    record = next(iter(section.rows.values()))[0]
-    if name := record.protocol.baseline:
+    if name := section.first.protocol.baseline:
         line = LINES[name]
         note = (
             f"Dashed: OOD as {line.models} standard models predict it from ID (line {name}); effective "
             "robustness is how far a point lies above."
         )
         return lambda value: predicted(value, line), note
-    gaps = [row["gap"] for row in rows if _key(row) == section.reference and not is_unknown(row["gap"])]
+    gaps = [row["gap"] for row in rows if key_of(row) == section.reference and not is_unknown(row["gap"])]
     if section.reference is None or not gaps:
         return None, ""
     note = (
@@ -88,13 +87,13 @@ def _compared(section: Section, rows: Sequence[Row]) -> tuple[Callable[[float], 
 
 
 def _flatness(
-    section: Section, rows: Sequence[Row], series: Mapping[Any, Series], column: str, answered: bool
+    section: Section, rows: Sequence[Row], series: Mapping[Any, RowStyle], column: str, answered: bool
 ) -> Figure | None:
     metric, _, ood = _names(section)
     title, x_name = FLATNESS[column]
     points = [
         Point(
-            series=series[_key(row)],
+            series=series[key_of(row)],
             x=row[column],
             y=row[ood],
             y_ends=ends_of(row, ood),
@@ -116,13 +115,9 @@ def _ood(row: Row, column: str) -> str:
 
 
 def _names(section: Section) -> tuple[str, str, str]:
-    metric = metric_of(next(iter(section.rows.values()))[0])
+    metric = metric_of(section.first)
     return metric.title, f"id_{metric.name}", f"ood_{metric.name}"
 
 
-def _key(row: Row) -> tuple[str, str]:
-    return row["method"], row["bits"]
-
-
 def _label(row: Row) -> str:
-    return row_label(_key(row))
+    return row_label(key_of(row))

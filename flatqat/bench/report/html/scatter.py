@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flatqat.bench.records.picture_files import LARGE_RATIO
 from flatqat.bench.report.html import svg
-from flatqat.bench.report.html.series import Series
-from flatqat.bench.report.shown import is_unknown
+from flatqat.bench.report.html.series import RowStyle
 from flatqat.console.rounded import rounded, with_interval
 from flatqat.errors import counted
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400.0, 290.0, 44.0, 12.0, 12.0, 40.0
-LARGE_RATIO = 20  # a larger ratio of the ends gets a logarithmic scale
 
 Row = Mapping[Any, Any]
 Ends = tuple[float, float] | None
@@ -23,7 +22,7 @@ Under = Callable[[svg.Scale, svg.Scale], str]
 class Point:
     """A row in a plot: its place, the ends of its 95% intervals where known, and what a pointer shows."""
 
-    series: Series
+    series: RowStyle
     x: float
     y: float
     x_ends: Ends = None
@@ -62,12 +61,6 @@ def draw(axes: Axes, points: Sequence[Point], under: Under | None = None, also: 
     rows = counted(len(points), "row")
     described = f"{axes.y} against {axes.x} of {rows}. The same numbers are in the table of methods."
     return svg.figure(axes.name, described, WIDTH, HEIGHT, *parts)
-
-
-def ends_of(row: Row, column: str) -> Ends:
-    """Return the ends of the interval of a row's number, if known."""
-    low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
-    return None if is_unknown(low) or is_unknown(high) else (float(low), float(high))  # type: ignore[arg-type]
 
 
 def with_ends(value: float, ends: Ends) -> str:

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flatqat.bench.records.sections import Section, problems
+from flatqat.bench.records.sections import Section, key_of, problems
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.by_method import method_rows
 from flatqat.bench.report.chosen import usual
-from flatqat.bench.report.families import Family, domain_rows
+from flatqat.bench.report.families import Family, rows_of_methods
 from flatqat.bench.report.html import cells, data, tables
 from flatqat.bench.report.html.answers import NONE, Answers, answers
 from flatqat.bench.report.html.cells import CellBlock, Pool
@@ -16,7 +15,7 @@ from flatqat.bench.report.html.headline import headline
 from flatqat.bench.report.html.member import Member, member_of
 from flatqat.bench.report.html.plots import of_rows
 from flatqat.bench.report.html.scatter import Figure
-from flatqat.bench.report.html.series import MOST_LINES, Series, series_of
+from flatqat.bench.report.html.series import MOST_LINES, RowStyle, series_of
 from flatqat.bench.report.html.tables import Table
 from flatqat.bench.report.method_table import of_methods
 from flatqat.bench.report.tax import ood_taxes
@@ -43,7 +42,7 @@ class Block:
     headline: str
     rows: Sequence[Mapping[Any, Any]] = ()
     answers: Answers = NONE
-    series: Sequence[Series] = ()
+    series: Sequence[RowStyle] = ()
     methods: Table | None = None
     figures: Sequence[Figure] = ()
     members: Sequence[Member] = ()
@@ -82,8 +81,8 @@ def block(
         return Block(section=section, headline=headline(section, [], {}, against)), {"title": title}
     parts = list(section.members.values()) if isinstance(section, Family) else [section]
     parts = [part for part in parts if part.rows]
-    rows = domain_rows(section, store) if isinstance(section, Family) else method_rows(section, store)
-    lacking = [(row["method"], row["bits"]) for row in rows if row["seeds_with_outcomes"] < row["seeds"]]
+    rows = rows_of_methods(section, store)
+    lacking = [key_of(row) for row in rows if row["seeds_with_outcomes"] < row["seeds"]]
     series = series_of(section, against)
     members = [member_of(part, store, series, room, titled=len(parts) > 1) for part in parts]
     drawers, numbers = cells.cells_of(section, every, folder, pool)

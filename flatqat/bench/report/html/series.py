@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flatqat.bench.records.sections import Section, names_of, row_label
+from flatqat.bench.records.sections import RowKey, Section, names_of, row_label
 from flatqat.bench.report.html import svg
 
 COLORS, DASHES = 8, 4  # of the style sheet
@@ -13,7 +13,7 @@ SWATCH = 26.0  # pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
+class RowStyle:
     """One (method, bits) in all plots of a section.
 
     Attributes:
@@ -59,7 +59,7 @@ class Series:
         return svg.tag("svg", marks, viewBox=f"0 0 {SWATCH:.0f} 12", aria_hidden="true")
 
 
-def series_of(section: Section, against: str) -> list[Series]:
+def series_of(section: Section, against: str) -> list[RowStyle]:
     """Return the series of all rows; the reference, the method `against` and the first others show."""
     keys = list(section.rows)
     methods = list(dict.fromkeys(method for method, _ in keys))
@@ -74,10 +74,10 @@ def series_of(section: Section, against: str) -> list[Series]:
         shape = kind + kind // COLORS
         is_shown = (method, bits) in shown and place < MOST_LINES
         found.append(
-            Series(place=place, method=method, bits=bits, style=style, shape=shape, is_shown=is_shown)
+            RowStyle(place=place, method=method, bits=bits, style=style, shape=shape, is_shown=is_shown)
         )
     return found
 
 
-def _first(keys: Sequence[tuple[str, str]], count: int) -> list[tuple[str, str]]:
+def _first(keys: Sequence[RowKey], count: int) -> list[RowKey]:
     return list(dict.fromkeys(keys))[:count]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flatqat.bench.report.cost_texts import PACKED
 from flatqat.bench.report.html import scatter, svg
 from flatqat.bench.report.html.scatter import Axes, Figure, Point, with_ends
-from flatqat.bench.report.html.series import COLORS, DASHES, Series
+from flatqat.bench.report.html.series import COLORS, DASHES, RowStyle
 from flatqat.bench.report.pareto import Panel, front
 from flatqat.bench.report.pareto import Point as Cost
 from flatqat.bench.report.pareto_picture import beside, notes_on
@@ -23,7 +23,9 @@ class Across:
     legend: Sequence[tuple[str, str]]
 
 
-def size_figure(panel: Panel, series_of: Callable[[Cost], Series], name: str = "Size against OOD") -> Figure:
+def size_figure(
+    panel: Panel, series_of: Callable[[Cost], RowStyle], name: str = "Size against OOD"
+) -> Figure:
     """Return the picture of a panel."""
     costs = [point.size / MEGA for point in panel.points]
     places, groups = beside(costs, [series_of(point).place for point in panel.points])
@@ -60,10 +62,10 @@ def across_models(panel: Panel) -> Across:
     methods = list(dict.fromkeys(point.method for point in panel.points))
     models = list(dict.fromkeys(point.model for point in panel.points))
     widths = list(dict.fromkeys(point.bits for point in panel.points))
-    kinds: dict[tuple[str, str, str], Series] = {}
+    kinds: dict[tuple[str, str, str], RowStyle] = {}
     for point in panel.points:
         kind, width = methods.index(point.method), widths.index(point.bits)
-        kinds[point.model, point.method, point.bits] = Series(
+        kinds[point.model, point.method, point.bits] = RowStyle(
             place=kind,
             method=f"{point.model} {point.method}",
             bits=point.bits,

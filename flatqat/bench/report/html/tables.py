@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from flatqat.bench.records.paired import ood_shifts
-from flatqat.bench.records.sections import Section, row_label
+from flatqat.bench.records.sections import RowKey, Section, row_label
 from flatqat.bench.report.by_shift import Column, rows_of
 from flatqat.bench.report.shown import ENDS, Shown, marks_of, with_error
 from flatqat.bench.report.tax import ID, OOD, Taxes, corruption_of, quantities
@@ -13,7 +13,6 @@ from flatqat.console.rounded import interval, rounded
 from flatqat.metrics.estimate import Estimate
 
 LEVELS = 5  # of color in a heat map, to either side of zero
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +118,7 @@ def heat_map(section: Section, found: Taxes, metric: str) -> Table:
         of_ood = found.get(OOD, {}).get(key)
         half = Cell(text=interval(of_ood.low, of_ood.high) if of_ood else "-", style="x")
         rows.append([*_labels(key), *cells[:2], half, *cells[2:]])
-    record = next(iter(section.rows.values()))[0]
+    record = section.first
     ood = set(ood_shifts(record))
     aside = [name for name in sets[2:] if not quantities(record)[name].keys() <= ood]
     reference = printable(row_label(section.reference)) if section.reference else ""
@@ -170,6 +169,6 @@ def _is_one_of_several(name: str, found: Taxes) -> bool:
     return corruption_of(name) != name and corruption_of(name) in found
 
 
-def _labels(key: Key, marks: str = "") -> list[Cell]:
+def _labels(key: RowKey, marks: str = "") -> list[Cell]:
     method, bits = map(printable, key)
     return [Cell(text=f"{method} {marks}".rstrip()), Cell(text=bits)]

@@ -10,7 +10,7 @@ from flatqat.bench.report.by_method import method_rows
 from flatqat.bench.report.corruption_panels import Panel, panels_of
 from flatqat.bench.report.html.lines import HEIGHT, Lines
 from flatqat.bench.report.html.plots import of_rows
-from flatqat.bench.report.html.series import FIRST_SHOWN, MOST_LINES, Series, series_of
+from flatqat.bench.report.html.series import FIRST_SHOWN, MOST_LINES, RowStyle, series_of
 from flatqat.bench.report.html.svg import SHAPES
 from flatqat.bench.report.pareto_picture import BESIDE, FRONT
 from flatqat.bench.report.render import load
@@ -23,9 +23,9 @@ PIXEL = 0.1  # positions are written with one decimal, so two are off by 0.05 ea
 PANEL = Panel(name="fog", sets=["id", "fog/1", "fog/2"], labels=["ID", "1", "2"], joined=True)
 
 
-def series(place: int, **fields) -> Series:
+def series(place: int, **fields) -> RowStyle:
     values = {"method": f"m{place}", "bits": "4", "style": "k0 d0", "shape": 0, "is_shown": True, **fields}
-    return Series(place=place, **values)
+    return RowStyle(place=place, **values)
 
 
 def paths(picture: str, name: str) -> list[str]:

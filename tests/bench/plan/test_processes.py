@@ -2,31 +2,31 @@
 
 import pytest
 
-from flatqat.bench.plan.workers import Workers, parse_workers
+from flatqat.bench.plan.processes import Processes, parse_processes
 from flatqat.errors import UsageError
 
 
-def parse(**options) -> Workers:
+def parse(**options) -> Processes:
     defaults = {"jobs": "auto", "device": "auto", "devices": None, "per_device": None, "ray": None}
-    return parse_workers(**{**defaults, **options})
+    return parse_processes(**{**defaults, **options})
 
 
 def test_each_device_takes_its_turn():
     two = parse(devices=("cuda:0", "cuda:1"), per_device=2)
-    assert two == Workers(jobs=4, device="auto", devices=("cuda:0", "cuda:1", "cuda:0", "cuda:1"))
-    assert parse(devices=("cpu",), per_device=3) == Workers(jobs=3, device="auto", devices=("cpu",) * 3)
+    assert two == Processes(jobs=4, device="auto", devices=("cuda:0", "cuda:1", "cuda:0", "cuda:1"))
+    assert parse(devices=("cpu",), per_device=3) == Processes(jobs=3, device="auto", devices=("cpu",) * 3)
     assert parse(devices=("cpu", "cpu")).jobs == 2
     assert parse(devices=("cuda", "cuda:0")).devices == ("cuda:0",) * 2
 
 
 def test_processes_of_one_device():
-    assert parse() == Workers(jobs=None, device="auto")
-    assert parse(jobs="3", device="cuda:1") == Workers(jobs=3, device="cuda:1")
+    assert parse() == Processes(jobs=None, device="auto")
+    assert parse(jobs="3", device="cuda:1") == Processes(jobs=3, device="cuda:1")
 
 
 @pytest.mark.parametrize("ray", ["local", "auto", "head:6379", "10.0.0.1:6379", "[fe80::1]:6379"])
 def test_a_ray_cluster(ray):
-    assert parse(ray=ray) == Workers(jobs=None, device="auto", ray=ray)
+    assert parse(ray=ray) == Processes(jobs=None, device="auto", ray=ray)
     assert parse(ray=ray, jobs="2", per_device=4, device="cuda").per_device == 4
 
 

@@ -11,7 +11,7 @@ CLUSTER = re.compile(r"local|auto|(\[[0-9a-fA-F:.]{2,45}\]|[\w.-]{1,253}):[0-9]{
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workers:
+class Processes:
     """The options of `bench run` that say who does it; `Request` describes them."""
 
     jobs: int | None
@@ -21,14 +21,14 @@ class Workers:
     per_device: int = 1
 
 
-def parse_workers(
+def parse_processes(
     *, jobs: str, device: str, devices: tuple[str, ...] | None, per_device: int | None, ray: str | None
-) -> Workers:
+) -> Processes:
     """Return who does a run. Raises UsageError on values that cannot be, or not beside another."""
     if devices is not None:
         _refuse("--devices", {"--ray": ray, "--jobs": jobs != "auto", "--device": device != "auto"})
         places = _places(devices, per_device or 1)
-        return Workers(jobs=len(places), device=device, devices=places)
+        return Processes(jobs=len(places), device=device, devices=places)
     if ray is not None:
         if not CLUSTER.fullmatch(ray):
             raise UsageError(f"--ray: expected local, auto or HOST:PORT, got {ray!r}")
@@ -36,12 +36,12 @@ def parse_workers(
             raise UsageError(
                 f"--device: expected auto, cpu or cuda, since Ray chooses the GPU, got {device!r}"
             )
-        return Workers(jobs=parse_jobs(jobs), device=device, ray=ray, per_device=per_device or 1)
+        return Processes(jobs=parse_jobs(jobs), device=device, ray=ray, per_device=per_device or 1)
     if per_device is not None:
         raise UsageError(
             "--per-device: expected --devices or --ray beside it, got neither; --jobs may be meant"
         )
-    return Workers(jobs=parse_jobs(jobs), device=device)
+    return Processes(jobs=parse_jobs(jobs), device=device)
 
 
 def _refuse(option: str, others: dict[str, object]) -> None:
