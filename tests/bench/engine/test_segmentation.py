@@ -235,7 +235,7 @@ def test_the_gallery_leaves_out_what_the_cells_were_not_scored_on(results, tmp_p
     """As after clear-weather images were added to a data root."""
     suite = registry.load(registry.SUITES, "toy-map")
     more = replace(suite, shifts=(*suite.shifts, replace(suite.shifts[1], name="clear", in_mean=False)))
-    monkeypatch.setattr("flatqat.bench.gallery.predictions.members", lambda *_: [more])
+    monkeypatch.setattr("flatqat.bench.gallery.predictions.suite_of", lambda _: more)
     options = {"images": 1, "device": "cpu", "threads": 1}
     gallery(["tiny-seg-qat"], tmp_path / "g", results, None, shifts=(), **options)
     assert {path.name for path in (tmp_path / "g").glob("*.png")} == {"id.png", "dark.png"}
