@@ -25,10 +25,11 @@ from flatqat.bench.records.files import (
     size_of,
     write_atomically,
 )
-from flatqat.bench.records.leftovers import clean
+from flatqat.bench.records.leftovers import clean, read_measured, write_measured
 from flatqat.bench.records.pictures import Labels
-from flatqat.bench.records.record_json import RERUN, parse_json, read_as, read_json, to_json
-from flatqat.errors import StoreError, Vanished
+from flatqat.bench.records.record_json import RERUN, parse_json, read_as
+from flatqat.bench.records.weights import check_weights, training_log
+from flatqat.errors import StoreError
 from flatqat.spec import Cell, Flatness, Score, ScoringLog
 from flatqat.spec.reading import to_plain
 
@@ -82,6 +83,7 @@ class Work:
         `pictures` has what it predicts of some images, by their place in the shift.
         """
         content = {"of": [cell.id, shift], "scores": to_plain(scores), "log": log.to_dict()}
+        content |= {"weights": self._digest(cell)}
         text = json.dumps(content, allow_nan=False)
         arrays = {**outcomes, **{f"{PICTURE}{at}": labels for at, labels in pictures.items()}}
         write_atomically(
@@ -91,12 +93,19 @@ class Work:
     def read_scores(
         self, cell: Cell, shift: str
     ) -> tuple[dict[str, Score], Arrays, ScoringLog, dict[int, Labels]]:
-        """Return what `write_scores` stored. Raises StoreError on a damaged file or that of another cell."""
+        """Return what `write_scores` stored.
+
+        Raises StoreError on a damaged file, that of another cell, or of other weights than the cell has now.
+        """
         path = self._scores_path(cell, shift)
         arrays = read_arrays(path)
         data = parse_json(str(arrays.pop("scores", "")).encode(), path)
         if data.get("of") != [cell.id, shift]:
             raise StoreError(f"{path}: expected scores of {cell.id} on {shift}, got others; {RERUN}")
+        if data.get("weights", now := self._digest(cell)) != now:
+            raise StoreError(
+                f"{path}: expected scores of the weights that are stored, got those of others; {RERUN}"
+            )
         scores: dict[str, Score] = read_as(SCORES, data.get("scores"), path)
         log = read_as(ScoringLog, data.get("log", {}), path)
         pictures = {key: arrays.pop(key) for key in [*arrays] if key.startswith(PICTURE)}
@@ -104,15 +113,15 @@ class Work:
 
     def write_flatness(self, cell: Cell, flatness: Flatness) -> None:
         """Store the flatness of a cell until its record is written."""
-        write_atomically(self._work(cell) / "flatness.json", to_json(flatness.to_dict()))
+        write_measured(self._work(cell), flatness, self._digest(cell))
 
     def measured(self, cell: Cell) -> Flatness:
-        """Return what `write_flatness` stored, or no flatness. Raises StoreError on a damaged file."""
-        path = self._work(cell) / "flatness.json"
-        try:
-            return read_as(Flatness, read_json(path), path)
-        except Vanished:
-            return Flatness()
+        """Return what `write_flatness` stored of the weights that the cell has now, or no flatness.
+
+        Raises StoreError on a damaged file.
+        """
+        flatness, weights = read_measured(self._work(cell))
+        return flatness if weights in ("", self._digest(cell)) else Flatness()
 
     def drop_work(self, cell: Cell) -> None:
         """Drop what is left of a cell's work, of any version of flatqat."""
@@ -130,6 +139,11 @@ class Work:
         """Remove trained weights by the training id of their cells."""
         for end in ("", ".last"):
             remove_file(self.root / "weights" / f"{training_id}{end}.safetensors")
+
+    def _digest(self, cell: Cell) -> str:
+        """Return the digest of a cell's weights as their training log has it; empty where none is stored."""
+        path = self.weights_path(cell)
+        return training_log(path).weights if path.exists() and "train" in check_weights(path) else ""
 
     def _work(self, cell: Cell) -> Path:
         return self.root / ".work" / f"{cell.id}-{__version__}"

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
 import torch
+from safetensors.torch import load_file, save
 
 import flatqat
 from flatqat import registry
@@ -23,6 +25,7 @@ from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.sections import sections
 from flatqat.bench.records.store import Store
+from flatqat.bench.records.weights import digest_of, metadata_of, training_log
 from flatqat.bench.report.by_method import by_method
 from flatqat.bench.report.render import render
 from flatqat.errors import DataError, PluginError, StoreError, UsageError
@@ -216,6 +219,35 @@ def test_other_images_than_those_of_the_folder_are_refused(tmp_path, monkeypatch
     go(tmp_path, methods=("fp",), spaces=())
     with pytest.raises(DataError, match="got others"):
         go(tmp_path, methods=("qat",), spaces=())
+
+
+def test_scores_and_flatness_of_two_trainings_never_share_a_record(tmp_path, monkeypatch):
+    """A run was cut off while it scored, and its weights came back as another machine trains them."""
+    write = Store.write_scores
+
+    def stops(self, cell, shift, *args):
+        if shift == "noise/2":
+            raise KeyboardInterrupt
+        write(self, cell, shift, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write_scores", stops)
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path, methods=("fp",))
+    store, (job,) = Store(tmp_path), make_plan(request(tmp_path, methods=("fp",))).scored()
+    assert store.has_scores(job.cell, "id")
+    assert store.measured(job.cell).spaces
+    path = store.weights_path(job.cell)
+    log, weights = training_log(path).to_dict(), load_file(path)
+    weights["linear.bias"] += 1e-4
+    log["weights"] = digest_of(BytesIO(save(weights))).hex()
+    path.write_bytes(save(weights, metadata=metadata_of(path, log)))
+    assert not store.measured(job.cell).spaces
+    (failed,) = go(tmp_path, methods=("fp",))
+    assert failed.status == "failed"
+    assert "expected scores of the weights that are stored, got those of others" in failed.reason
+    (record,) = go(tmp_path, methods=("fp",))
+    assert (record.status, record.train.weights) == ("done", log["weights"])
 
 
 def test_images_of_a_run_that_came_first_are_those_of_the_folder(tmp_path, monkeypatch):
