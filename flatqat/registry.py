@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from flatqat.errors import FlatqatError, PluginError, UsageError, found, unknown
-from flatqat.kinds import defined_at, misfit
+from flatqat.kinds import defined_at, misfit, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ def _check_base(kind: Kind, thing: Any, who: str) -> None:
     fits = isinstance(thing, type) and issubclass(thing, base) if kind.subclasses else isinstance(thing, base)
     if not fits:
         what = f"a subclass of {base.__name__}" if kind.subclasses else f"a {base.__name__}"
-        raise PluginError(f"{who}: expected {kind.export} to be {what}, got {_short(thing)}")
+        raise PluginError(f"{who}: expected {kind.export} to be {what}, got {shown(thing)}")
     if kind.subclasses and (wrong := misfit(thing, _attributes(base))):
         raise PluginError(f"{who}: expected {kind.export}.{wrong}{defined_at(thing)}")
 
@@ -251,8 +251,3 @@ def _attributes(base: type) -> dict[str, Any]:
     """Return of what kind the attributes of a base class are."""
     hints = get_type_hints(base)
     return {name: get_args(hint)[0] for name, hint in hints.items() if get_origin(hint) is ClassVar}
-
-
-def _short(thing: Any) -> str:
-    """Return what something is, as an error says it."""
-    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"

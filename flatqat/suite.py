@@ -11,7 +11,7 @@ from flatqat.blame import asked, blaming
 from flatqat.data.images.checks import run_check
 from flatqat.errors import PluginError, listed
 from flatqat.finding import Finding
-from flatqat.kinds import defined_at, kinds_of_fields, misfit, shown
+from flatqat.kinds import kinds_of_fields, misfit, shown
 from flatqat.spec import EvalTransform, Recipe, ShiftInfo
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Shift:
         if wrong := misfit(self, kinds_of_fields(Shift, LATE)):
             raise PluginError(f"shift {shown(self.name)}: expected {wrong}")
         if not NAME.fullmatch(self.name):
-            allowed = "a name of up to 100 letters, digits, _, -, +, . and / (between two parts)"
+            allowed = "a name of up to 100 ASCII letters, digits, _, -, +, . and /, such as fog/3"
             raise PluginError(f"shift: expected {allowed}, got {shown(self.name)}")
 
     @property
@@ -229,12 +229,10 @@ class Suite:
 
         Raises PluginError if the suite is a plugin whose code fails.
         """
-        with blaming(registry.SUITES, self.family, "findings of verify"):
+        with blaming(registry.SUITES, self.family, "findings of made_with"):
             made = run_check(self.made_with)
-            findings = [*self.verify(root), *([made] if made.what else [])]
-        if wrong := [finding for finding in findings if not isinstance(finding, Finding)]:
-            self._expect("a list of Finding from verify", shown(wrong[0]) + defined_at(self.verify))
-        return findings
+        findings = self._asked("findings of verify", Collection[Finding], self.verify, root)
+        return [*findings, *([made] if made.what else [])]
 
     def lacks(self, root: Path | None) -> str:
         """Return why nothing can be trained on what is on disk; an empty text if something can.

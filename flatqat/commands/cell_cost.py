@@ -73,13 +73,17 @@ def _counted(record: Record, data_root: Path | None, models: tuple[str, ...]) ->
 
 def _complete(found: Sequence[tuple[Record, Cost]], store: Store) -> None:
     """Give each record, as it is now, the cost that it lacks; one that cannot be written stays as it is."""
+    lacking = [(record.cell, cost) for record, cost in found if record.cost is None]
+    if not lacking:
+        return
     count, errors = 0, terminal(stderr=True)
     try:
-        for record, cost in (pair for pair in found if pair[0].cost is None):
-            with store.locked(record.cell) as now:
-                if now and now.status == "done" and now.cost is None:
-                    store.write_record(replace(now, cost=cost))
-                    count += 1
+        with store.claims() as claims:
+            for cell, cost in lacking:
+                with store.locked(cell, claims) as now:
+                    if now and now.status == "done" and now.cost is None:
+                        store.write_record(replace(now, cost=cost))
+                        count += 1
     except StoreError as error:
         errors.print(f"not stored: {printable(str(error))}", soft_wrap=True)
         return

@@ -12,7 +12,7 @@ from flatqat import registry
 from flatqat.bench.plan.of_method import passes
 from flatqat.errors import UsageError, choose
 from flatqat.methods.base import Method
-from flatqat.methods.settings import ranges
+from flatqat.methods.settings import kind_of, ranges
 from flatqat.spec import Recipe
 from flatqat.spec.json_schema import attributes_of
 from flatqat.suite import Suite
@@ -70,14 +70,12 @@ def _settings(name: str, config: Any) -> list[str]:
     allowed, choices_of, hints, defaults = ranges(config), _choices(config), get_type_hints(config), config()
     lines = []
     for field in (field for field in fields(config) if field.init):
-        choices = choices_of[field.name]
-        among = allowed.get(field.name)
-        limits = f"at least {among.low}" if among and among.high is None else ""
-        limits = f"{among.low} to {among.high}" if among and among.high is not None else limits
-        value, hint = getattr(defaults, field.name), hints[field.name]
-        choices += ["true", "false"] if hint is bool else []
-        limits += ", or none" if limits and NoneType in get_args(hint) else ""
-        note = ", ".join(choices) or limits
+        among, value, hint = allowed.get(field.name), getattr(defaults, field.name), hints[field.name]
+        notes = ["true", "false"] if kind_of(hint) is bool else list(choices_of[field.name])
+        if among:
+            notes.append(f"at least {among.low}" if among.high is None else f"{among.low} to {among.high}")
+        notes += ["or none"] if NoneType in get_args(hint) else []
+        note = ", ".join(notes)
         default = str(value).lower() if value is None or isinstance(value, bool) else value
         lines.append(f"--set     {name}.{field.name}={default}" + (f"   ({note})" if note else ""))
     return lines
@@ -86,11 +84,7 @@ def _settings(name: str, config: Any) -> list[str]:
 def _choices(config: Any) -> dict[str, list[str]]:
     """Return by setting the words that it may be; none where it may be anything."""
     hints = get_type_hints(config)
-    kinds = {field.name: (hints[field.name], *get_args(hints[field.name])) for field in fields(config)}
-    return {
-        name: [word for kind in of_field for word in get_args(kind) if isinstance(word, str)]
-        for name, of_field in kinds.items()
-    }
+    return {field.name: [*get_args(kind_of(hints[field.name]))] for field in fields(config)}
 
 
 def _passes(name: str, method: Any) -> str:
@@ -109,8 +103,8 @@ def _passes(name: str, method: Any) -> str:
     for setting, choices in _choices(method.Config).items():
         for choice in choices:
             with suppress(UsageError):  # a choice that needs another one
-                own_passes = passes(name, method.Config(**{setting: choice}))
-                others += [f", {own_passes} with {setting}={choice}"] if own_passes != usual else []
+                number = passes(name, method.Config(**{setting: choice}))
+                others += [f", {number} with {setting}={choice}"] if number != usual else []
     return f"{text} at the defaults{''.join(others) or '; settings change that'}"
 
 

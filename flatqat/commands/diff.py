@@ -47,16 +47,13 @@ def diff(
     from flatqat.bench.diff.sides import diff as compare
     from flatqat.bench.gate.shift_groups import BY
     from flatqat.bench.records.files import write_output
-    from flatqat.commands.written import check_apart, check_output, say_written
+    from flatqat.commands.written import check_output, say_written
     from flatqat.errors import choose
     from flatqat.exit_codes import INCOMPLETE, OK
 
     forms = {"table": as_markdown, "md": as_markdown, "csv": as_csv, "json": as_json}
     known, view = choose("format", form, forms), choose("value of --by", by, BY)
-    check_output("--output", output, results, [Path(a), Path(b)])
-    if output is not None:
-        check_apart("--output", output, Path(a))
-        check_apart("--output", output, Path(b))
+    check_output("--output", output, (results, Path(a), Path(b)), [Path(a), Path(b)])
     found = compare(a, b, results, view)
     if output is not None:
         write_output(output, forms[known](found).encode())

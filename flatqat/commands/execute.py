@@ -57,10 +57,10 @@ def execute(
     shown = sections(with_revisions(records, session.store), all_revisions=all_revisions)
     show(shown, session.store, "method", terminal())
     stored = f"stored in {request.results}; next: {next_command(request, records)}"
-    errors.print(stored, style="dim", markup=False, highlight=False, soft_wrap=True)
+    errors.print(stored, style="dim", soft_wrap=True)
     if baseline and any(record.status == "done" for record in records):
         count, _ = write_baseline(session.store, baseline, records)
-        errors.print(baseline_line(baseline, count), markup=False, highlight=False, soft_wrap=True)
+        errors.print(baseline_line(baseline, count), soft_wrap=True)
     complete = (r.status == "done" and not lacking_spaces(r.cell, r.flatness, request) for r in records)
     return OK if all(complete) else INCOMPLETE
 
@@ -94,14 +94,14 @@ def dry(plan: "Plan") -> int:
     missing = dry_preflight(todo, plan, session, troubles)
     timed = time_steps(todo, session, troubles) if todo and not missing else {}
     for job in plan.jobs:
-        console.print(_state(job, todo, troubles), markup=False, highlight=False)
+        console.print(_state(job, todo, troubles))
     for line in missing:
-        console.print(f"missing    {line}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"missing    {line}", soft_wrap=True)
     left = [lack for lack in todo if not troubles.get(lack.job)]
     if left and not missing:
         count = processes(left, session)
         where = f"{session.device}{f', in {count} processes' * (count > 1)}"
-        console.print(f"about {seconds(estimate(left, session, timed, count))} on {where}", highlight=False)
+        console.print(f"about {seconds(estimate(left, session, timed, count))} on {where}")
     fails = any((trouble := troubles.get(lack.job)) and trouble.status == "failed" for lack in todo)
     return MISTAKE if missing else INCOMPLETE if fails else OK
 
@@ -183,10 +183,10 @@ def check_figures(models: tuple[str, ...], request: Request) -> int:
         left = [c.figure for c in checks if c.reason == reason]
         count = counted(len(left), "figure")
         text = f"{count} of {_some(f.model for f in left)} ({_some(f.title for f in left)})"
-        console.print(f"not checked: {text}: {reason}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"not checked: {text}: {reason}", soft_wrap=True)
     verdicts = [c.verdict for c in checks]
     counts = (f"{verdicts.count(v)} {v}" for v in ("ok", "OFF", "not checked"))
-    console.print(", ".join(counts), highlight=False)
+    console.print(", ".join(counts))
     return WRONG if "OFF" in verdicts else OK if "ok" in verdicts else INCOMPLETE
 
 

@@ -111,7 +111,10 @@ def merge(
       flatqat results merge runs-a runs-b --into runs
     """
     from flatqat.bench.records.merge import merge
+    from flatqat.commands.written import check_apart
 
+    for folder in folders:
+        check_apart("--into", into, folder)
     merged = merge(folders, into, weights=weights)
     for folder, added, unfinished in zip(merged.folders, merged.added, merged.unfinished, strict=True):
         rest = f"; {unfinished} unfinished, left there" if unfinished else ""
@@ -138,7 +141,9 @@ def compact_cells(
     """
     from flatqat.bench.records.compact import compact
     from flatqat.bench.records.store import Store
+    from flatqat.commands.written import check_apart
 
+    check_apart("--into", into, folder)
     new, cells = compact(Store(folder), Store(into))
     typer.echo(f"{into}: {counted(cells, 'cell')}, {new:,} new")
 

@@ -1,7 +1,7 @@
 """What commands say of a file that they have written, on stderr, since stdout may be the file."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from flatqat.bench.records.files import is_special, unwritable
@@ -28,14 +28,17 @@ def check_later(
     check_output(name, path, results, inputs)
 
 
-def check_output(name: str, path: Path | None, results: Path, inputs: Iterable[Path] = ()) -> None:
-    """Raise UsageError on a file that cannot be written, is an input or is among those of a results folder.
+def check_output(
+    name: str, path: Path | None, results: Path | Sequence[Path], inputs: Iterable[Path] = ()
+) -> None:
+    """Raise UsageError on a file that cannot be written, is an input or is among those of results folders.
 
     That is before anything is computed.
     """
     if path is None:
         return
-    check_apart(name, path, results)
+    for folder in [results] if isinstance(results, Path) else results:
+        check_apart(name, path, folder)
     real = Path(os.path.realpath(path))
     if real.is_dir():
         raise UsageError(f"{name}: expected a file to write, got a folder: {path}")

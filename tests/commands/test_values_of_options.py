@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from flatqat.bench.records import store
 from flatqat.cli import app
+from flatqat.commands.written import OWN_FOLDERS
 from tests.helpers import RESULTS, TOY
 from tests.helpers.command_line import assert_one_line_error, leaves
 
@@ -150,6 +152,36 @@ def test_a_link_to_a_stored_file_and_a_stored_link_are_among_them(flatqat, tmp_p
     for output in ("link.json", "r/weights/y.json", "elsewhere/z.json"):
         done = flatqat("bench", "baseline", "--results", tmp_path / "r", "--output", tmp_path / output)
         assert_one_line_error(done, "--output: expected a place outside ")
+
+
+@pytest.mark.parametrize("command", ["diff", "merge", "compact"])
+def test_nothing_is_written_among_the_files_of_other_folders_that_are_read(flatqat, tmp_path, command):
+    a, b = (tmp_path / name for name in "ab")
+    for folder in (a, b):
+        (folder / "records").mkdir(parents=True)
+        words = {
+            "diff": ("bench", "diff", a, b, "--output", folder / "records" / "x.json"),
+            "merge": ("results", "merge", a, b, "--into", folder / "records"),
+            "compact": ("results", "compact", folder, "--into", folder / "records" / "x"),
+        }[command]
+        said = rf"expected a place outside .*{folder.name}.records, which is for stored results"
+        assert_one_line_error(flatqat(*words), said)
+        assert list((folder / "records").iterdir()) == []
+
+
+def test_every_folder_of_a_results_folder_is_protected():
+    known = {
+        path.name for folder in RESULTS.glob("*/records") for path in folder.parent.iterdir() if path.is_dir()
+    }
+    assert known <= set(OWN_FOLDERS)
+    layout = re.findall(r"RESULTS/([.a-z]+)/", store.__doc__)
+    assert set(layout) == set(OWN_FOLDERS)
+    assert {words for words, _ in OUTPUTS} >= {
+        ("bench", "report"),
+        ("bench", "check"),
+        ("export",),
+        ("flatness",),
+    }
 
 
 @pytest.mark.parametrize(

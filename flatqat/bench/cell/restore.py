@@ -45,7 +45,7 @@ def restore(
         raise Vanished(f"cell {cell.label}: expected its weights at {path}, found none; {fix}")
     net = blank(cell, suite, model=model)
     quantize_(net.net, cell.quant_spec)
-    load_stored_(net.net, path, recorded)
+    load_stored_(net.net, path, recorded if path == store.weights_path(cell) else "")
     return net.to(device).eval()
 
 

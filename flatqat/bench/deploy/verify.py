@@ -199,7 +199,7 @@ def _store(deployment: Deployment, record: Record, store: Store) -> str:
 
     Raises StoreError if the cell was run again since.
     """
-    with store.locked(record.cell) as now:
+    with store.claims() as claims, store.locked(record.cell, claims) as now:
         if now is None or now.status != "done" or now.outcomes_sha256 != record.outcomes_sha256:
             problem = "expected the record that the file was compared with, got another or none"
             raise StoreError(f"cell {record.cell.label}: {problem}; verify it again")

@@ -32,10 +32,12 @@ def assemble(
     outcomes: Arrays = {}
     logs: dict[str, ScoringLog] = {}
     pictures: dict[str, dict[int, Labels]] = {}
+    trained = training_log(store.weights_path(job.cell))
     for shift in job.suite.scored:
-        scores[shift.name], arrays, log, pictures[shift.name] = store.read_scores(job.cell, shift.name)
-        logs[shift.name] = log
-        outcomes |= {f"{shift.name}:{name}": array for name, array in arrays.items()}
+        name = shift.name
+        scores[name], arrays, log, pictures[name] = store.read_scores(job.cell, name, trained.weights)
+        logs[name] = log
+        outcomes |= {f"{name}:{what}": array for what, array in arrays.items()}
     shifted = [s.name for s in job.suite.scored if s.weights == "selected" and s.name not in ("id", "val")]
     for name, detected in detection(outcomes, shifted).items():
         scores[name]["auroc"] = detected
@@ -46,7 +48,7 @@ def assemble(
         status="done",
         scores=scores,
         flatness=placed(store.flatness(job.cell, recorded=False), env),
-        train=elsewhere(training_log(store.weights_path(job.cell)), env),
+        train=elsewhere(trained, env),
         protocol=replace(protocol(job, request, store), scoring=logs),
         env=env,
     )

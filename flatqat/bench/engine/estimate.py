@@ -22,6 +22,7 @@ from flatqat.bench.engine.workload import (
     shifts_to_score,
 )
 from flatqat.bench.plan.jobs import Job
+from flatqat.bench.plan.of_method import passes
 from flatqat.data.images.views import eval_crop
 from flatqat.methods.base import loss_of
 from flatqat.metrics.task import task_of
@@ -90,7 +91,7 @@ def estimate(todo: Sequence[Lack], session: Session, timed: Times, processes: in
     total = 0.0
     for key, jobs in scored.items():
         shifts = {shift.name: shift for job in jobs for shift in lacking[job.cell.id]}
-        adapted = {name for name, shift in shifts.items() if any(is_adapted(job, shift) for job in jobs)}
+        adapted = {s.name for job in jobs for s in lacking[job.cell.id] if is_adapted(job, s)}
         images[key] = {name: images_of(shift, session.request) for name, shift in shifts.items()}
         total += _making(shifts.values(), adapted, timed[_key(jobs[0])], session)
     trainings = 0.0
@@ -113,8 +114,7 @@ def _key(job: Job) -> tuple[object, ...]:
     """Return what decides the time of a step: jobs that share it are timed once."""
     cell, recipe = job.cell, job.recipe
     of_recipe = (recipe.batch_size, recipe.image_size, recipe.channels_last)
-    passes = int(job.method.passes_with(job.config))
-    return job.suite.name, cell.model, cell.method, passes, cell.quant, *of_recipe
+    return job.suite.name, cell.model, cell.method, passes(cell.method, job.config), cell.quant, *of_recipe
 
 
 def _settings(job: Job) -> tuple[object, ...]:

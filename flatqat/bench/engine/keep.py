@@ -34,7 +34,8 @@ def keep(last: dict[str, Tensor], selection: Selection, log: dict[str, Any], *, 
             raise TrainingFailed(f"{name} is not finite after training")
     if deployed is not last:
         path = store.weights_path(job.cell, "last")
-        write_atomically(path, save(last, metadata=metadata_of(path)))
+        digest = digest_of(BytesIO(save(last))).hex()
+        write_atomically(path, save(last, metadata=metadata_of(path, weights=digest)))
     path = store.weights_path(job.cell)
     write_atomically(path, save(deployed, metadata=metadata_of(path, log)))
 

@@ -33,13 +33,15 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
     fatal, incomplete = _verify(jobs, session)
     if fatal:
         raise DataError(fatal[0])
+    new = [suite for suite in _suites(jobs) if session.store.data(suite) is None]
     fingerprints = _check_images(jobs, session)
     _check_jobs(jobs, plan, session, troubles)
     plan.networks.clear()
     if todo:  # a finished matrix may lie in a folder that cannot be written
         session.store.check_writable()
+    if new:
         with session.store.claims() as claims, claims.lock("data"):  # another run may have come first
-            for suite in _suites(jobs):
+            for suite in new:
                 if not check_fingerprint(suite, fingerprints[suite.key], session.store):
                     in_part = tuple(map(_short, incomplete[suite.family]))
                     data = SuiteData(fingerprint=fingerprints[suite.key], in_part=in_part)

@@ -37,6 +37,7 @@ class Together:
     def __init__(self, jobs: list[Job], session: Session, troubles: Troubles) -> None:
         self.jobs, self.session, self.troubles = jobs, session, troubles
         self.models: dict[str, Normalized] = {}
+        self.digests: dict[str, str] = {}  # of their weights
         self.lacked_memory: list[Job] = []
         """The jobs that may go through beside fewer others."""
         self.alone = len(jobs) == 1
@@ -50,6 +51,7 @@ class Together:
         for job in self.jobs:
             if not self.troubles.get(job) and job not in self.lacked_memory:
                 with self._dropped_on_error(job, ends=(DataError,)):
+                    self.digests[job.cell.id] = store.weights_digest(job.cell)
                     load = partial(restore, job.cell, job.suite, store, device, which=which)
                     model = again(load, f"load {job.title}", say) if self.alone else load()
                     self.models[job.cell.id] = channels_last_(model) if model.amp else model
@@ -213,7 +215,8 @@ class Together:
         scores, outcomes = sweep.meters[job.cell.id].result()
         store, arrays = self.session.store, asdict(outcomes) | sweep.ids(job)
         log, pictures = replace(sweep.log(job), env=self.env), sweep.pictures(job)
-        store.write_scores(job.cell, sweep.shift.name, scores, arrays, log, pictures)
+        weights = self.digests[job.cell.id]
+        store.write_scores(job.cell, sweep.shift.name, scores, arrays, log, pictures, weights)
         return scores[job.suite.metric].value if sweep.shift.name == "id" else None
 
     def _keep_seen(self, sweep: Sweep) -> None:

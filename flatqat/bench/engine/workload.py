@@ -3,6 +3,7 @@
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.flatness.estimators import DEFAULT, GRADIENT, work
 from flatqat.bench.plan.jobs import Job
+from flatqat.bench.plan.of_method import passes
 from flatqat.bench.plan.request import Request, lacking_spaces
 from flatqat.spec import Space
 from flatqat.suite import Shift
@@ -44,7 +45,7 @@ def training_work(lack: Lack, session: Session) -> float:
     job = lack.job
     if not is_to_train(job, session):
         return 0.0
-    steps = job.method.steps(job.recipe) * int(job.method.passes_with(job.config)) * job.recipe.batch_size
+    steps = job.method.steps(job.recipe) * passes(job.cell.method, job.config) * job.recipe.batch_size
     return float(GRADIENT * (steps + job.method.images_to_begin(job.recipe, job.config)))
 
 

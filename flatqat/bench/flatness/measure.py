@@ -45,6 +45,7 @@ def measure(lack: Lack, session: Session) -> None:
     if not lacking:
         return
     draws, failures = job.recipe.flatness_draws, dict[str, str]()
+    weights = store.weights_digest(job.cell)
     steps, doing = len(lacking) * work(DEFAULT, draws), Doing("measuring", (job.cell.id,))
     with session.progress.task(f"flatness {job.title}", steps, doing) as advance:
         for space in lacking:
@@ -55,7 +56,7 @@ def measure(lack: Lack, session: Session) -> None:
             except (Exception, SystemExit) as error:  # whatever it is, it says nothing against the scores
                 reason = explained(error, f"flatness {job.title}", session.progress)
                 failures[space] = reason if isinstance(error, FloatingPointError) else passing(reason)
-    store.write_flatness(job.cell, known.updated(Flatness(failures=failures)))
+    store.write_flatness(job.cell, known.updated(Flatness(failures=failures)), weights)
 
 
 def _measured(job: Job, session: Session, space: Space, advance: Advance) -> JsonDict:

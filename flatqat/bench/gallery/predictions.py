@@ -55,7 +55,9 @@ def gallery(
     titles = _titles(records)
     sources = {r.cell.id: trusted_model(r.cell, suite, named) for r in records}
     models = {
-        titles[r.cell.id]: restore(r.cell, suite, store, torch_device, model=sources[r.cell.id])
+        titles[r.cell.id]: restore(
+            r.cell, suite, store, torch_device, model=sources[r.cell.id], recorded=r.train.weights
+        )
         for r in records
     }
     rows_by_shift: dict[str, list[list[Column]]] = {}

@@ -26,7 +26,7 @@ def texts(example: str, *, least: int = 0, kinds: tuple[type, ...] = (str,)) -> 
         if not isinstance(found, Iterable) or isinstance(found, bytes | Mapping):
             raise refused(name, expected, value)
         found = tuple(found)
-        if len(found) < least or not all(isinstance(text, kinds) for text in found):
+        if len(found) < least or not all(isinstance(text, kinds) and text != "" for text in found):
             raise refused(name, expected, value)
         return found
 

@@ -178,8 +178,7 @@ class Claims:
             except FileExistsError:
                 return False
             except FileNotFoundError:  # no run was here, or the last one has just left
-                with suppress(FileNotFoundError):  # and another one is just leaving
-                    self._folder.mkdir(parents=True, exist_ok=True)
+                self._make_folder()
             except OSError as error:
                 raise unwritable_file(path, error) from error
             else:
@@ -187,6 +186,14 @@ class Claims:
                     self._held.add(path)
                 return True
         raise StoreError(f"cannot write {path}: its folder is removed again and again")
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError:  # another run is just leaving
+            pass
+        except OSError as error:
+            raise unwritable_file(self._folder, error) from error
 
     def _give_up(self, path: Path) -> None:
         self._held.discard(path)

@@ -118,7 +118,7 @@ def record_as_json(record: Record) -> bytes:
         parse_record(parse_json(text, path), path)
     except StoreError as error:
         said = str(error).removesuffix(f"; {RERUN}")
-        raise StoreError(f"{said}; the record is not stored, mend the plugin that this is from") from error
+        raise StoreError(f"{said}; the record is not stored, fix the plugin that this is from") from error
     return text
 
 

@@ -133,11 +133,13 @@ def renewed(records: Sequence[Record], store: Store) -> list[Record]:
     every = with_revisions(records, store)
     old, newest = older(every), _after(every)
     current = [replace(r, last_run=newest) if r.cell.id in old else r for r in records]
-    try:
-        for record in (record for record in current if record.cell.id in old):
-            with store.locked(record.cell) as stored:
-                if stored:
-                    store.write_record(replace(stored, last_run=record.last_run))
-    except StoreError:  # a folder that is only read
-        return list(records)
+    if again := [record for record in current if record.cell.id in old]:
+        try:
+            with store.claims() as claims:
+                for record in again:
+                    with store.locked(record.cell, claims) as stored:
+                        if stored:
+                            store.write_record(replace(stored, last_run=newest))
+        except StoreError:  # a folder that is only read
+            return list(records)
     return current

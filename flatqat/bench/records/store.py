@@ -27,6 +27,7 @@ from functools import cache
 from pathlib import Path
 
 from flatqat.bench.records.cell_names import begins, candidates
+from flatqat.bench.records.claims import Claims
 from flatqat.bench.records.files import (
     Arrays,
     arrays_as_bytes,
@@ -202,12 +203,12 @@ class Store(Work):
         return record
 
     @contextmanager
-    def locked(self, cell: Cell) -> Iterator[Record | None]:
+    def locked(self, cell: Cell, claims: Claims) -> Iterator[Record | None]:
         """Yield the record of a cell, which no other command changes within the block.
 
         For a change to what is stored: read and written without this, one of two changes would be lost.
         """
-        with self.claims() as claims, claims.lock(cell.id):  # the claim under which a run writes a record
+        with claims.lock(cell.id):  # the claim under which a run writes a record
             yield self.record(cell)
 
     def has_outcomes(self, record: Record) -> bool:

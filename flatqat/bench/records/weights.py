@@ -16,9 +16,14 @@ FIX = "run the cell again with --rerun"
 BLOCK = 2**20
 
 
-def metadata_of(path: Path, log: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """Return the metadata of weights that are stored at `path`: their name, and the training log if any."""
-    return {"file": path.name} | ({"train": json.dumps(log, allow_nan=False)} if log is not None else {})
+def metadata_of(path: Path, log: Mapping[str, Any] | None = None, weights: str = "") -> dict[str, str]:
+    """Return the metadata of weights that are stored at `path`.
+
+    It has their name, and the training log or, without one, their digest.
+    """
+    if log is not None:
+        return {"file": path.name, "train": json.dumps(log, allow_nan=False)}
+    return {"file": path.name} | ({"weights": weights} if weights else {})
 
 
 def digest_of(file: BinaryIO) -> bytes:
@@ -76,8 +81,20 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 def training_log(path: Path) -> TrainLog:
     """Return how stored weights were trained. Raises StoreError as `check_weights` does."""
-    text = check_weights(path).get("train", "")
-    return read_as(TrainLog, parse_json(text.encode(), path, FIX), path, FIX)
+    return _log(check_weights(path), path)
+
+
+def _log(metadata: Mapping[str, str], path: Path) -> TrainLog:
+    return read_as(TrainLog, parse_json(metadata.get("train", "").encode(), path, FIX), path, FIX)
+
+
+def stated_digest(path: Path) -> str:
+    """Return the digest of stored weights by their metadata; empty in older files.
+
+    Raises StoreError and Vanished as `check_weights` does.
+    """
+    metadata = check_weights(path)
+    return _log(metadata, path).weights if "train" in metadata else metadata.get("weights", "")
 
 
 def check_content(path: Path, recorded: str = "") -> None:
@@ -85,9 +102,7 @@ def check_content(path: Path, recorded: str = "") -> None:
 
     Older files do not say what they were.
     """
-    known = {recorded} - {""}
-    if "train" in check_weights(path):
-        known |= {training_log(path).weights} - {""}
+    known = {stated_digest(path), recorded} - {""}
     if known and known != {got := digest_of_stored(path).hex()}:
         (expected, *_) = sorted(known - {got})
         raise StoreError(f"{path}: expected weights with the SHA-256 {expected}, got {got}; {FIX}")

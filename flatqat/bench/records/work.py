@@ -28,8 +28,8 @@ from flatqat.bench.records.files import (
 from flatqat.bench.records.leftovers import clean, read_measured, write_measured
 from flatqat.bench.records.pictures import Labels
 from flatqat.bench.records.record_json import RERUN, parse_json, read_as
-from flatqat.bench.records.weights import check_weights, training_log
-from flatqat.errors import StoreError
+from flatqat.bench.records.weights import stated_digest
+from flatqat.errors import StoreError, Vanished
 from flatqat.spec import Cell, Flatness, Score, ScoringLog
 from flatqat.spec.reading import to_plain
 
@@ -61,6 +61,13 @@ class Work:
         """Whether the trained weights of a cell are stored."""
         return self.weights_path(cell).exists()
 
+    def weights_digest(self, cell: Cell) -> str:
+        """Return the digest that a cell's weights have by their metadata; empty where that is not known."""
+        try:
+            return stated_digest(self.weights_path(cell))
+        except Vanished:
+            return ""
+
     def weights_size(self, cell: Cell) -> int:
         """Return the bytes of the trained weights of a cell. Raises Vanished if there are none."""
         return size_of(self.weights_path(cell))
@@ -77,13 +84,15 @@ class Work:
         outcomes: Arrays,
         log: ScoringLog = AS_USUAL,
         pictures: Mapping[int, Labels] = NO_PICTURES,
+        weights: str = "",
     ) -> None:
         """Store the scores and per-image outcomes of an unfinished cell on a shift, and how it was scored.
 
-        `pictures` has what it predicts of some images, by their place in the shift.
+        `pictures` has what it predicts of some images, by their place in the shift, and `weights` is the
+        digest of the weights that it was scored with.
         """
         content = {"of": [cell.id, shift], "scores": to_plain(scores), "log": log.to_dict()}
-        content |= {"weights": self._digest(cell)}
+        content |= {"weights": weights}
         text = json.dumps(content, allow_nan=False)
         arrays = {**outcomes, **{f"{PICTURE}{at}": labels for at, labels in pictures.items()}}
         write_atomically(
@@ -91,29 +100,29 @@ class Work:
         )
 
     def read_scores(
-        self, cell: Cell, shift: str
+        self, cell: Cell, shift: str, weights: str = ""
     ) -> tuple[dict[str, Score], Arrays, ScoringLog, dict[int, Labels]]:
         """Return what `write_scores` stored.
 
-        Raises StoreError on a damaged file, that of another cell, or of other weights than the cell has now.
+        Raises StoreError on a damaged file or that of another cell. Scores of other weights than those with
+        the digest `weights`, where both are known, are removed, and Vanished is raised.
         """
         path = self._scores_path(cell, shift)
         arrays = read_arrays(path)
         data = parse_json(str(arrays.pop("scores", "")).encode(), path)
         if data.get("of") != [cell.id, shift]:
             raise StoreError(f"{path}: expected scores of {cell.id} on {shift}, got others; {RERUN}")
-        if data.get("weights", now := self._digest(cell)) != now:
-            raise StoreError(
-                f"{path}: expected scores of the weights that are stored, got those of others; {RERUN}"
-            )
+        if data.get("weights") and weights and data["weights"] != weights:
+            remove_file(path)
+            raise Vanished(f"{path}: expected scores of the weights {weights}, got others; run again")
         scores: dict[str, Score] = read_as(SCORES, data.get("scores"), path)
         log = read_as(ScoringLog, data.get("log", {}), path)
         pictures = {key: arrays.pop(key) for key in [*arrays] if key.startswith(PICTURE)}
         return scores, arrays, log, {int(key.removeprefix(PICTURE)): of for key, of in pictures.items()}
 
-    def write_flatness(self, cell: Cell, flatness: Flatness) -> None:
-        """Store the flatness of a cell until its record is written."""
-        write_measured(self._work(cell), flatness, self._digest(cell))
+    def write_flatness(self, cell: Cell, flatness: Flatness, weights: str = "") -> None:
+        """Store the flatness of a cell, of the weights with this digest, until its record is written."""
+        write_measured(self._work(cell), flatness, weights)
 
     def measured(self, cell: Cell) -> Flatness:
         """Return what `write_flatness` stored of the weights that the cell has now, or no flatness.
@@ -121,7 +130,7 @@ class Work:
         Raises StoreError on a damaged file.
         """
         flatness, weights = read_measured(self._work(cell))
-        return flatness if weights in ("", self._digest(cell)) else Flatness()
+        return flatness if not weights or weights == self.weights_digest(cell) else Flatness()
 
     def drop_work(self, cell: Cell) -> None:
         """Drop what is left of a cell's work, of any version of flatqat."""
@@ -139,11 +148,6 @@ class Work:
         """Remove trained weights by the training id of their cells."""
         for end in ("", ".last"):
             remove_file(self.root / "weights" / f"{training_id}{end}.safetensors")
-
-    def _digest(self, cell: Cell) -> str:
-        """Return the digest of a cell's weights as their training log has it; empty where none is stored."""
-        path = self.weights_path(cell)
-        return training_log(path).weights if path.exists() and "train" in check_weights(path) else ""
 
     def _work(self, cell: Cell) -> Path:
         return self.root / ".work" / f"{cell.id}-{__version__}"

@@ -1,7 +1,7 @@
 """A section of stored records as rows, one for each method."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from flatqat.bench.records.paired import (
     Runs,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 View = Literal["method", "shift", "family", "severity", "class"]
-VIEWS: tuple[View, ...] = ("method", "shift", "family", "severity", "class")
+VIEWS: tuple[View, ...] = get_args(View)
 EXTRA_GAP = ("extra_gap", "extra_gap_low", "extra_gap_high")
 SHARPNESS_RADIUS = "0.1"
 

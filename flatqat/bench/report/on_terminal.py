@@ -42,7 +42,7 @@ def print_table(shown: Shown, console: "Console", results: str = "") -> list[str
         some = ",".join(["OOD", *map(typed, hardest[:2])])
         has_them = f"flatqat bench report{results} --columns {some}"
         left_out = f"left out: {', '.join(gone)}; to see them: {has_them}, or --format csv"
-        console.print(left_out, style="dim", markup=False, highlight=False)
+        console.print(left_out, style="dim")
     return gone
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from flatqat.bench.gate.reference import Pack
 from flatqat.bench.records.named import results_option
@@ -36,7 +36,7 @@ Format = Literal["table", "md", "csv", "json", "latex", "study", "html", "hf"]
 WHOLE: tuple[Format, ...] = ("study", "html", "hf")  # with contents of their own
 LABELS = ("method", "bits", "domain", "shift", "family", "severity", "class", "condition")
 ALL = Choice()
-FORMATS: tuple[Format, ...] = ("table", "md", "csv", "json", "latex", *WHOLE)
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def render(
@@ -101,16 +101,16 @@ def show(
     tables += [(title_of(b), said(b), b.made, shown_beside(b)) for _, b in _beside(stored, store, pack)]
     definitions: dict[str, None] = {}
     for title, lines, protocol, shown in tables:
-        console.print(printable(title), style="bold", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(title), style="bold", soft_wrap=True)
         for line in lines:
-            console.print(printable(line), style="bold red", markup=False, highlight=False)
+            console.print(printable(line), style="bold red")
         if shown:
             gone = print_table(shown, console, results_option(store.root))
             notes = [f"{printable(protocol)}.", *shown.said(gone)]
-            console.print("\n".join(notes) + "\n", style="dim", markup=False, highlight=False)
+            console.print("\n".join(notes) + "\n", style="dim")
             definitions |= dict.fromkeys(text for name, text in shown.definitions.items() if name not in gone)
     if definitions:
-        console.print(" ".join(definitions), style="dim", markup=False, highlight=False)
+        console.print(" ".join(definitions), style="dim")
 
 
 def load(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flatqat.bench.records.paired import ood_shifts
 from flatqat.bench.records.revisions import older, revision
 from flatqat.bench.records.sections import method_of, section_title, sections, settings_text
 from flatqat.bench.records.store import Store
@@ -127,9 +128,10 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
     if record.status != "done":
         yield of_cell
         return
+    counted = ood_shifts(record)
     for shift, info in record.protocol.shifts.items():
         of_shift = {"shift": shift} | {name: getattr(info, name) for name in SHIFT}
-        of_shift["in_mean"] = info.in_mean and shift != "id"
+        of_shift["in_mean"] = shift in counted
         for metric, score in record.scores[shift].items():
             of_score = {"metric": metric, "value": score.value, "n": score.n, "stderr": score.stderr}
             of_file = _deployed(record, shift) if metric == record.protocol.metric else {}

@@ -10,7 +10,14 @@ from flatqat.bench.records.store import Store
 from flatqat.bench.study.correlations import QUESTIONS, Association, Question, associations, spaces
 from flatqat.bench.study.provenance import how_it_was_made
 from flatqat.bench.study.scatter import scatter
-from flatqat.bench.study.sentences import bits_of, by_family, cost, does_flat_help, id_and_gap, who_wins
+from flatqat.bench.study.sentences import (
+    bits_in_markdown,
+    by_family,
+    cost,
+    does_flat_help,
+    id_and_gap,
+    who_wins,
+)
 from flatqat.bench.study.study import Study, studied
 from flatqat.bench.study.tables import family_table, flatness_table, main_table, rho_table
 from flatqat.errors import UsageError
@@ -54,11 +61,11 @@ def _section(section: Section, members: Sequence[Study], store: Store, picture: 
     asked = "Which methods win under shift, and does flatness correlate with OOD accuracy?"
     lines = [f"# {asked} {section.title}", ""]
     for study in members:
-        lines += [f"- **{bits_of(study)}, which methods win.** {who_wins(study)}"]
+        lines += [f"- **{bits_in_markdown(study)}, which methods win.** {who_wins(study)}"]
         for question in HEADLINE:
             answer = _all_spaces(study, answers[study.bits], question)
             asked = f"does flatness correlate with {question.title}?"
-            lines += [f"- **{bits_of(study)}, {asked}** {answer}"]
+            lines += [f"- **{bits_in_markdown(study)}, {asked}** {answer}"]
     lines += ["", f"Every number and sentence is computed from the records of `{store.root.name}`; "
               "[how it was made](#how-it-was-made) has settings, limits and commands."]  # fmt: skip
     if picture:
@@ -73,7 +80,7 @@ def _section(section: Section, members: Sequence[Study], store: Store, picture: 
 def _bit_width(study: Study, answers: Sequence[Association]) -> list[str]:
     """Return everything about one bit-width as lines."""
     lost = [cost(study), ""] if cost(study) else []
-    lines = [f"## {bits_of(study)}", "", "### Which methods win where", "", *lost]
+    lines = [f"## {bits_in_markdown(study)}", "", "### Which methods win where", "", *lost]
     lines += [id_and_gap(study), "", *main_table(study), ""]
     lines += ["### By family of shifts", "", by_family(study), "", *family_table(study), ""]
     lines += ["### Does flatness correlate with OOD?", ""]

@@ -7,7 +7,7 @@ from flatqat.bench.plan.command_lines import commands
 from flatqat.bench.records.sections import POOLED, Section, problems
 from flatqat.bench.records.store import Store
 from flatqat.bench.study.compare import OOD, MethodRuns
-from flatqat.bench.study.sentences import bits_of, detectable, half_widths
+from flatqat.bench.study.sentences import bits_in_markdown, detectable, half_widths
 from flatqat.bench.study.study import Study
 from flatqat.spec import Record
 from flatqat.spec.reading import to_plain
@@ -34,14 +34,14 @@ def how_it_was_made(section: Section, members: Sequence[Study], store: Store) ->
         "",
         f"- Start: {_each(r.protocol.parent for r in _roots(records))}.",
         f"- Recipe `{record.cell.recipe}`: {_settings(to_plain(record.protocol.recipe))}.",
-        *(f"- {bits_of(study)}: {_settings(_quant(study))}." for study in members),
+        *(f"- {bits_in_markdown(study)}: {_settings(_quant(study))}." for study in members),
         *(f"- `{name}`: {_settings(settings)}." for name, settings in _methods(members) if settings),
         f"- Computed with {_settings(_environment(records))}.",
         *(f"- Not in the tables: {line}." for line in problems(section)),
         "",
         "What limits it:",
         "",
-        *(f"- {bits_of(study)}: {_limits(study)}" for study in members),
+        *(f"- {bits_in_markdown(study)}: {_limits(study)}" for study in members),
         f"- {SEVERAL_SEEDS if len(first.records) > 1 else ONE_SEED}",
         "- One suite, one model and one recipe: nothing here says that it holds for others.",
         "",

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flatqat.bench.records.picture_files import LARGE_RATIO, as_bytes, drawing
+from flatqat.bench.records.sections import bits_in_words
 from flatqat.bench.study.compare import OOD
 from flatqat.bench.study.correlations import MEASURES, spaces, value_of
-from flatqat.bench.study.sentences import bits_of
 from flatqat.bench.study.study import Study
 from flatqat.spec import Space
 
@@ -68,7 +68,7 @@ def _panel(axes: Any, study: Study, space: Space, methods: Sequence[str]) -> Non
             axes.plot(x, y, linestyle="none", **_style(methods, runs.method))
     _set_scale_(axes)
     axes.set_xlabel("mean rise of the loss, every filter moved by 10%")
-    axes.set_title(f"{bits_of(study)}, space {space}", fontsize=9)
+    axes.set_title(f"{bits_in_words(study.bits)}, space {space}", fontsize=9)
 
 
 def _set_scale_(axes: Any) -> None:

@@ -41,7 +41,7 @@ def who_wins(study: Study) -> str:
     return f"{sentence}."
 
 
-def bits_of(study: Study) -> str:
+def bits_in_markdown(study: Study) -> str:
     """Return the bits of a study in words, for Markdown."""
     return bits_in_words(study.bits).replace("*", r"\*")
 

@@ -84,10 +84,10 @@ def test_flatness_that_is_measured_later_elsewhere_says_so(tmp_path, on_machines
 def test_a_set_that_was_scored_elsewhere_says_so(tmp_path, monkeypatch):
     write = Store.write_scores
 
-    def write_scores(self, cell, shift, scores, outcomes, log, pictures):
+    def write_scores(self, cell, shift, scores, outcomes, log, *rest):
         if shift == "noise/1":
             log = replace(log, env=replace(log.env, device="Another GPU"))
-        write(self, cell, shift, scores, outcomes, log, pictures)
+        write(self, cell, shift, scores, outcomes, log, *rest)
 
     monkeypatch.setattr(Store, "write_scores", write_scores)
     record = go(tmp_path, spaces=())
@@ -107,8 +107,8 @@ def test_work_that_does_not_say_where_it_was_done_is_taken_for_that_of_the_recor
     """Weights and scores of an older version, which a newer one finishes."""
     write = Store.write_scores
 
-    def write_scores(self, cell, shift, scores, outcomes, log, pictures):
-        write(self, cell, shift, scores, outcomes, replace(log, env=None), pictures)
+    def write_scores(self, cell, shift, scores, outcomes, log, *rest):
+        write(self, cell, shift, scores, outcomes, replace(log, env=None), *rest)
 
     monkeypatch.setattr(Store, "write_scores", write_scores)
     record = go(tmp_path, spaces=())

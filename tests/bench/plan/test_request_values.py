@@ -32,6 +32,7 @@ PATHS = ("weights", "data_root", "results")
         ({"suites": None}, "suites: expected texts"),
         ({"recipe": 5}, "recipe: expected a text, got 5"),
         *(({name: ""}, f"Request.{name}: expected a text, got ''") for name in TEXTS),
+        ({"methods": ("qat", "")}, r"Request.methods: expected texts such as \('qat',\), got \('qat', ''\)"),
         *(({name: ""}, f"Request.{name}: expected a path, got ''") for name in PATHS),
         ({"data_root": 3}, "data_root: expected a path, got 3"),
         ({"spaces": ("q",)}, "unknown value of --space 'q'"),

@@ -61,7 +61,7 @@ def test_of_changes_at_once_none_is_lost(tmp_path):
 
     def add(number: int) -> None:
         together.wait()
-        with store.locked(CELL) as stored:
+        with store.claims() as claims, store.locked(CELL, claims) as stored:
             assert stored is not None
             store.write_record(replace(stored, reason=f"{stored.reason}{number}"))
 
@@ -78,7 +78,7 @@ def test_a_change_waits_for_the_run_that_writes_the_record(tmp_path):
     store.write_record(RECORD)
 
     def rescored() -> str:
-        with store.locked(CELL) as stored:
+        with store.claims() as claims, store.locked(CELL, claims) as stored:
             return stored.reason if stored else ""
 
     with ThreadPoolExecutor(1) as threads, store.claims() as claims:

@@ -24,7 +24,7 @@ from flatqat.bench.records.weights import (
 )
 from flatqat.bench.report.render import render
 from flatqat.errors import Misplaced, StoreError, Vanished
-from flatqat.spec import SuiteData
+from flatqat.spec import Flatness, SuiteData
 from tests.helpers import RESULTS
 from tests.helpers.study_records import CELL, put, right_of
 
@@ -151,6 +151,19 @@ def test_weights_are_those_that_were_stored_and_that_the_record_names(tmp_path):
             check_content(path, recorded)
     path.write_bytes(save(other))  # as older versions did
     check_content(path)
+    path.write_bytes(save(trained, metadata=metadata_of(path, weights=digest)))  # without a training log
+    check_content(path)
+    path.write_bytes(save(other, metadata=metadata_of(path, weights=digest)))
+    with pytest.raises(StoreError, match="expected weights with the SHA-256"):
+        check_content(path)
+
+
+def test_weights_that_are_damaged_stop_nobody_who_does_not_need_them(tmp_path):
+    """As the estimate of a run, which asks each cell for flatness that was left unfinished."""
+    store = Store(tmp_path)
+    store.weights_path(CELL).parent.mkdir()
+    store.weights_path(CELL).write_bytes(b"damaged")
+    assert store.measured(CELL) == Flatness()
 
 
 @pytest.mark.parametrize(

@@ -403,3 +403,15 @@ def test_without_shifts_there_is_a_table_and_no_study(tmp_path):
     assert "| sam" in render(store, None, "md", "method")
     with pytest.raises(StoreError, match="a study expects shifts that count in the mean, got none"):
         page(store)
+
+
+def test_bits_with_stars_are_escaped_in_markdown_alone(tmp_path):
+    store = Store(tmp_path)
+    for place, method in enumerate(("fp", "qat", "ema")):
+        own = {} if method == "fp" else {"layer_bits": "layer1.*=8"}
+        cell = replace(CELL, method=method, quant="fp" if method == "fp" else "4", **own)
+        put(store, cell, right_of(0, 0.02, {}, [place]), flatness(1 + place, 2))
+    page = render(store, None, "html", "method", "qat")
+    assert "4 (layer1.*=8)" in page
+    assert r"layer1.\*" not in page
+    assert r"## 4 (layer1.\*=8)" in render(store, None, "study", "method", "qat")

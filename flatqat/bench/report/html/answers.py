@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flatqat.bench.records.paired import metric_of, ood_shifts
-from flatqat.bench.records.sections import RowKey, Section
+from flatqat.bench.records.sections import RowKey, Section, bits_in_words
 from flatqat.bench.records.store import Store
 from flatqat.bench.study.correlations import QUESTIONS, associations, spaces
-from flatqat.bench.study.sentences import bits_of, does_flat_help, who_wins
+from flatqat.bench.study.sentences import does_flat_help, who_wins
 from flatqat.bench.study.study import METRIC, Study, studies
 
 
@@ -33,8 +33,8 @@ def answers(section: Section, store: Store, against: str, without_outcomes: Sequ
         return NONE
     members = studies(section, store, against)
     return Answers(
-        who_wins=[(bits_of(study), who_wins(study)) for study in members],
-        flatness=[(bits_of(study), _flatness(study)) for study in members if spaces(study)],
+        who_wins=[(bits_in_words(study.bits), who_wins(study)) for study in members],
+        flatness=[(bits_in_words(study.bits), _flatness(study)) for study in members if spaces(study)],
     )
 
 
