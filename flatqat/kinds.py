@@ -27,7 +27,7 @@ def kinds_of_fields(of: type, unknown: tuple[str, ...] = ()) -> dict[str, Any]:
 def fits(value: Any, kind: Any) -> bool:
     """Whether a value is of a kind: Any, a class, union, Literal, tuple, Collection, Mapping or Callable.
 
-    True is no whole number, and a list may stand for a tuple.
+    True is no number, a whole number may stand for any other, and a list for a tuple.
     """
     origin, options = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -36,14 +36,19 @@ def fits(value: Any, kind: Any) -> bool:
         return any(fits(value, option) for option in options)
     if origin is Literal:
         return isinstance(value, str) and value in options
+    if origin is tuple and options[-1] is not ...:
+        several = isinstance(value, tuple | list) and len(value) == len(options)
+        return several and all(map(fits, value, options))
     if origin in (tuple, Collection):
         is_several = isinstance(value, tuple | list if origin is tuple else Collection)
         return is_several and not isinstance(value, str) and all(fits(entry, options[0]) for entry in value)
     if origin is Mapping:
-        return isinstance(value, Mapping) and all(map(fits, value.values(), [options[1]] * len(value)))
+        return isinstance(value, Mapping) and all(fits(entry, options[1]) for entry in value.values())
     if origin is Callable:
         return callable(value)
-    return isinstance(value, origin or kind) and not (kind is int and isinstance(value, bool))
+    if kind in (int, float):
+        return isinstance(value, (int, kind)) and not isinstance(value, bool)
+    return isinstance(value, origin or kind)
 
 
 def said(kind: Any) -> str:
@@ -54,7 +59,8 @@ def said(kind: Any) -> str:
     if origin is Literal:
         return " or ".join(map(repr, options))
     if origin in (tuple, Collection):
-        return f"a tuple, each of it {said(options[0])}"
+        length = "" if options[-1] is ... or origin is Collection else f" of {len(options)}"
+        return f"a tuple{length}, each of it {said(options[0])}"
     if origin is Mapping:
         return f"a dict, each value {said(options[1])}"
     return "a function" if origin is Callable else NAMES.get(origin or kind) or f"a {kind.__name__}"
