@@ -22,10 +22,19 @@ from flatqat.commands.export import export
 from flatqat.commands.gate import baseline, canary, check
 from flatqat.commands.inspect import audit, flatness, gallery
 from flatqat.commands.of_results import DataRoot, Plugin, SuiteName, Threads, Workers
-from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, argument, group, option, split
+from flatqat.commands.options import (
+    DEFAULT_WORKERS,
+    Names,
+    add_plugins,
+    argument,
+    group,
+    option,
+    sectioned,
+    split,
+)
 from flatqat.commands.report import bench_report
 from flatqat.commands.results import results
-from flatqat.commands.sensitivity import sensitivity
+from flatqat.commands.sensitivity import HEADINGS, sensitivity
 from flatqat.console.printable import printable, printable_lines
 from flatqat.console.streams import safe_streams
 from flatqat.errors import FlatqatError
@@ -136,7 +145,7 @@ for command in (baseline, check, diff, canary, gallery):
 app.command()(flatness)
 app.command()(audit)
 app.command()(cost)
-app.command()(sensitivity)
+app.command(cls=sectioned(HEADINGS))(sensitivity)
 
 
 @app.command("test")

@@ -122,4 +122,5 @@ def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
         return UsageError(f"unknown {kind} {got!r}: expected one of {len(names)} names, such as {close}")
     nearest = get_close_matches(got, names, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return UsageError(f"unknown {kind} {got!r}: expected one of {', '.join(names) or '(none)'}{hint}")
+    one_of = f"one of {', '.join(names)}" if names else "none, since there are none"
+    return UsageError(f"unknown {kind} {got!r}: expected {one_of}{hint}")

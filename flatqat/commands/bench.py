@@ -31,14 +31,16 @@ from flatqat.commands.of_results import (
     Threads,
     Workers,
 )
-from flatqat.commands.options import DEFAULT_WORKERS, Names, flag, group, option, refuse, split
+from flatqat.commands.options import DEFAULT_WORKERS, Names, flag, group, option, refuse, sectioned, split
 
 DEFAULT_SUITES, DEFAULT_METHODS, DEFAULT_BITS = ("digits-c",), ("fp", "qat", "anchor"), ("4",)
+
+HEADINGS = {"suite": "Cells", "limit": "Measurements", "data_root": "Files and output", "device": "Computing"}
 
 bench = group("bench", "Run the benchmark, report its results, gate CI on them.")
 
 
-@bench.command("run")
+@bench.command("run", cls=sectioned(HEADINGS))
 def bench_run(
     context: typer.Context,
     suite: Suites = None,
@@ -50,6 +52,13 @@ def bench_run(
     seeds: Seeds = None,
     recipe: RecipeName = None,
     setting: Settings = None,
+    compute_matched: Annotated[
+        bool,
+        flag(
+            "--compute-matched",
+            "Give single-pass methods except fp twice the steps, so that all methods cost the same.",
+        ),
+    ] = False,
     weights: Weights = None,
     pretrained: Annotated[
         bool,
@@ -58,32 +67,7 @@ def bench_run(
             "Start from the model source's public weights; downloads them if needed, with --dry-run, too.",
         ),
     ] = False,
-    data_root: DataRoot = None,
-    results: Results = Path("results"),
-    device: Device = "auto",
-    amp: Annotated[bool, flag("--amp", "Run forward passes in bfloat16 (autocast).")] = False,
-    compiled: Annotated[
-        bool,
-        flag(
-            "--compile",
-            "Compile training steps: half a minute a cell, minutes for a deep network, then faster; needs a "
-            "C++ compiler.",
-        ),
-    ] = False,
-    devices: Annotated[
-        Names, option("NAMES", "A process on each of these devices, such as cuda:0,cuda:1.")
-    ] = None,
-    per_device: PerDevice = None,
-    jobs: Jobs = "auto",
-    distributed: Annotated[
-        bool, flag("--distributed", "Train each cell with all processes that torchrun has started.")
-    ] = False,
-    ray: Annotated[
-        str | None,
-        option("CLUSTER", "Work on a Ray cluster: local, auto (the one that runs here) or HOST:PORT."),
-    ] = None,
-    threads: Threads = 1,
-    workers: Workers = DEFAULT_WORKERS,
+    plugin: Plugin = None,
     limit: Limit = None,
     window: Annotated[
         str | None,
@@ -97,32 +81,50 @@ def bench_run(
             "ranges of quantized inputs).  [default: no adaptation]",
         ),
     ] = None,
-    compute_matched: Annotated[
-        bool,
-        flag(
-            "--compute-matched",
-            "Give single-pass methods except fp twice the steps, so that all methods cost the same.",
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        flag("--dry-run", "Print the cells, what would stop the run and the estimated time; run nothing."),
-    ] = False,
     flatness: Annotated[bool, typer.Option(help="Measure flatness, too.")] = True,
     space: Annotated[
         Names,
         option("NAMES", "Spaces to measure flatness in: quantized, latent, step_size.  [default: quantized]"),
     ] = None,
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
     rerun: Annotated[bool, flag("--rerun", "Compute stored cells again.")] = False,
-    log: Annotated[
-        str | None,
-        option("NAME", "Write training curves for tensorboard, wandb or mlflow.", envvar="FLATQAT_LOG"),
-    ] = None,
+    dry_run: Annotated[
+        bool,
+        flag("--dry-run", "Print the cells, what would stop the run and the estimated time; run nothing."),
+    ] = False,
     all_revisions: AllRevisions = False,
     write_baseline: Annotated[
         Path | None, option("FILE", "Write the cells of this run as a baseline, too.")
     ] = None,
-    plugin: Plugin = None,
+    log: Annotated[
+        str | None,
+        option("NAME", "Write training curves for tensorboard, wandb or mlflow.", envvar="FLATQAT_LOG"),
+    ] = None,
+    device: Device = "auto",
+    amp: Annotated[bool, flag("--amp", "Run forward passes in bfloat16 (autocast).")] = False,
+    compiled: Annotated[
+        bool,
+        flag(
+            "--compile",
+            "Compile training steps: half a minute a cell, minutes for a deep network, then faster; needs a "
+            "C++ compiler.",
+        ),
+    ] = False,
+    threads: Threads = 1,
+    workers: Workers = DEFAULT_WORKERS,
+    jobs: Jobs = "auto",
+    devices: Annotated[
+        Names, option("NAMES", "A process on each of these devices, such as cuda:0,cuda:1.")
+    ] = None,
+    per_device: PerDevice = None,
+    ray: Annotated[
+        str | None,
+        option("CLUSTER", "Work on a Ray cluster: local, auto (the one that runs here) or HOST:PORT."),
+    ] = None,
+    distributed: Annotated[
+        bool, flag("--distributed", "Train each cell with all processes that torchrun has started.")
+    ] = False,
 ) -> None:
     """Train, evaluate and measure models, and print a table.
 

@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from flatqat import registry
 from flatqat.commands.arguments import checked
@@ -56,6 +56,26 @@ class WithDefault(TyperGroup):
         own = command.make_context(self.default, [], parent=ctx, resilient_parsing=True)
         command.format_help(own, formatter)
         self.format_commands(ctx, formatter)
+
+
+def sectioned(headings: Mapping[str, str]) -> type[TyperCommand]:
+    """Return the class of a command whose help lists its options in sections.
+
+    `headings` gives the first parameter of each section its heading.
+    """
+
+    class Sectioned(TyperCommand):
+        def format_options(self, ctx: Any, formatter: Any) -> None:
+            heading, sections = "", dict[str, list[tuple[str, str]]]()
+            for param in self.get_params(ctx):
+                heading = headings.get(param.name or "", heading)
+                if entry := param.get_help_record(ctx):
+                    sections.setdefault(heading, []).append(entry)
+            for title, entries in sections.items():
+                with formatter.section(title):
+                    formatter.write_dl(entries)
+
+    return Sectioned
 
 
 def group(name: str, text: str, *, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:

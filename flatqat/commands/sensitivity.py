@@ -19,13 +19,18 @@ from flatqat.commands.of_results import (
 from flatqat.commands.options import DEFAULT_WORKERS, Names, add_plugins, option, refuse, split
 
 FORMATS = ("table", "json", "csv")
+HEADINGS = {
+    "cell": "Arguments",
+    "bits": "Measurements",
+    "bops": "Proposed bits",
+    "results": "Files and output",
+    "device": "Computing",
+}
 
 
 def sensitivity(
     context: typer.Context,
     cell: CellName,
-    results: Results = Path("results"),
-    data_root: DataRoot = None,
     bits: Annotated[
         str | None,
         option("BITS", "Lower bits: 3, w4a8.  [default: 4; of a quantized cell one fewer than it has]"),
@@ -47,6 +52,7 @@ def sensitivity(
     limit: Annotated[
         int, option("N", "Images per shift, and in total of those that choose bits.", min=4)
     ] = 200,
+    seed: Annotated[int, option("N", "Decides which images are drawn.", min=0)] = 0,
     bops: Annotated[
         str | None,
         option("X", "Propose bits within this many GBOPs, or those of uniform bits, such as 4-bit."),
@@ -60,14 +66,15 @@ def sensitivity(
     ] = "clean",
     solver: Annotated[str, option("NAME", "How bits are chosen: exact or greedy.")] = "exact",
     check: Annotated[bool, typer.Option(help="Compare the proposal with uniform bits.")] = True,
+    results: Results = Path("results"),
+    data_root: DataRoot = None,
     form: Annotated[str, option("NAME", "Format: table, json or csv.", "--format")] = "table",
     plot: Annotated[Path | None, option("FILE", "Draw OOD against ID to a .png, .svg or .pdf file.")] = None,
-    seed: Annotated[int, option("N", "Decides which images are drawn.", min=0)] = 0,
+    plugin: Plugin = None,
+    model: OwnModel = None,
     device: Device = "auto",
     threads: Threads = 1,
     workers: Workers = DEFAULT_WORKERS,
-    model: OwnModel = None,
-    plugin: Plugin = None,
 ) -> None:
     """Measure what lower bits cost each layer of a cell.
 

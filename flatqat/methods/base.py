@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 import torch
 from torch import Tensor, nn
 
-from flatqat.errors import PluginError, listed
+from flatqat.errors import PluginError, UsageError, listed
 from flatqat.methods.batchnorm import freeze_batchnorm, reestimate_batchnorm
 from flatqat.methods.schedule import half_cosine
-from flatqat.methods.settings import Between, CheckedConfig, kind_of
+from flatqat.methods.settings import Between, CheckedConfig, kind_of, method_of
 from flatqat.quant.apply import calibrate, quantizers
 from flatqat.quant.base import PERCENTILE, RANGES, RangeInit
 from flatqat.spec import Recipe
@@ -56,6 +56,16 @@ class Calibration(CheckedConfig):
 
     ranges: RangeInit = RANGES
     percentile: Annotated[float, Between(50, 100)] = PERCENTILE
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a setting outside its range, and for a percentile that nothing reads."""
+        CheckedConfig.__post_init__(self)
+        default = next(field.default for field in fields(self) if field.name == "percentile")
+        if self.ranges != "percentile" and self.percentile != default:
+            expected = f"expected none with ranges={self.ranges}, got {self.percentile}"
+            raise UsageError(
+                f"{method_of(type(self))}.percentile: {expected}; add ranges=percentile or leave it out"
+            )
 
 
 class Method:

@@ -36,9 +36,13 @@ class CheckedConfig:
             high = getattr(self, allowed.high) if isinstance(allowed.high, str) else allowed.high
             inside = value is None or (value >= allowed.low and (high is None or value <= high))
             if not inside:  # nor is NaN
-                method = type(self).__module__.rpartition(".")[2].replace("_", "-")
                 expected = f"at least {allowed.low}" if high is None else f"{allowed.low} to {high}"
-                raise UsageError(f"{method}.{name}: expected {expected}, got {value}")
+                raise UsageError(f"{method_of(type(self))}.{name}: expected {expected}, got {value}")
+
+
+def method_of(config_type: type[CheckedConfig]) -> str:
+    """Return the name of the method of a configuration, which is that of its file."""
+    return config_type.__module__.rpartition(".")[2].replace("_", "-")
 
 
 def kind_of(hint: Any) -> Any:

@@ -33,6 +33,21 @@ def test_help_fits_80_columns(flatqat, monkeypatch, words):
     assert not [line for line in text.splitlines() if line.endswith("...") and "Usage" not in line], "cut off"
 
 
+@pytest.mark.parametrize(
+    ("words", "headings"),
+    [
+        (("bench", "run"), ["Cells", "Measurements", "Files and output", "Computing"]),
+        (("sensitivity",), ["Arguments", "Measurements", "Proposed bits", "Files and output", "Computing"]),
+    ],
+)
+def test_long_help_has_sections_with_every_option_once(flatqat, words, headings):
+    text = flatqat(*words, "--help").out
+    assert re.findall(r"^([A-Z][\w ]+):$", text, re.MULTILINE) == headings
+    named = re.findall(r"^  (--[\w-]+)", text, re.MULTILINE)
+    options = [param.opts[0] for param in COMMANDS[words].params if param.param_type_name == "option"]
+    assert sorted(named) == sorted(options)
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself(words):
     """A sentence, a text for every option, and examples that parse."""

@@ -46,7 +46,7 @@ def test_a_value_outside_its_range_is_refused(config_type, settings, message):
 
 
 def test_both_ends_and_none_are_in_the_range():
-    Config(k=1, beta=0, gamma=1, top=0, part=0, percentile=100)
+    Config(k=1, beta=0, gamma=1, top=0, part=0, ranges="percentile", percentile=100)
     assert Config(beta=None, gamma=None).beta is None
 
 
@@ -73,3 +73,16 @@ def test_every_number_of_a_built_in_method_has_a_range(name):
     for number in numbers:
         with pytest.raises(UsageError, match=rf"{number}: expected "):
             type(config)(**{number: -1e9})
+
+
+def test_a_percentile_needs_the_ranges_that_read_it():
+    """Else the same numbers would be stored under two settings; a plugin's own default is none."""
+    assert Calibration(ranges="percentile", percentile=99).percentile == 99
+    with pytest.raises(UsageError, match=r"base\.percentile: expected none with ranges=mse, got 99; add ranges"):
+        Calibration(percentile=99)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Own(Calibration):
+        percentile: float = 99.5
+
+    assert Own().percentile == 99.5

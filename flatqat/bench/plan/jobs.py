@@ -224,6 +224,9 @@ def _recipe_of(base: BaseCell, settings: Settings) -> tuple[Recipe, tuple[tuple[
     if base.cell.recipe == EVAL and recipe.steps:
         reason = base.untrainable_reason
         raise UsageError(f"--set recipe.steps: expected none, since {reason}; got {recipe.steps}")
+    if "momentum" in values and recipe.optimizer != "sgd":
+        expected = f"expected none with optimizer={recipe.optimizer}, got {recipe.momentum}"
+        raise UsageError(f"--set recipe.momentum: {expected}; add recipe.optimizer=sgd or leave it out")
     return recipe, changed(default, values)
 
 

@@ -102,11 +102,24 @@ def test_a_sweep_of_the_recipe_runs_every_method():
         ("anchor.strength=0.1,", "expected a finite number, got ''"),
         ("anchor.strength=0.1,-1", "expected at least 0, got -1.0"),
         ("anchor.coupling=elastic,plastic", "expected one of .*, got 'plastic'"),
+        ("anchor.percentile=99", "anchor.percentile: expected none with ranges=mse, got 99.0; add ranges"),
     ],
 )
 def test_a_wrong_value_of_a_sweep_is_named(text, problem):
     with pytest.raises(UsageError, match=problem):
         of(("anchor",), text)
+
+
+def test_momentum_is_a_setting_of_sgd_alone():
+    texts = "recipe.momentum=0.5", "recipe.optimizer=sgd"
+    assert len(of(("qat",), *texts)) == 1
+    with pytest.raises(UsageError, match=r"recipe\.momentum: expected none with optimizer=adam, got 0\.5"):
+        of(("qat",), "recipe.momentum=0.5", "recipe.optimizer=adam")
+
+
+def test_a_method_without_settings_says_so():
+    with pytest.raises(UsageError, match="unknown setting of fp 'ranges': expected none, since there are none"):
+        of(("fp",), "fp.ranges=mse")
 
 
 def test_titles_tell_values_apart():
