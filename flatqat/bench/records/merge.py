@@ -74,16 +74,20 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
     for path, images in seen:
         target.pictures.add_to(into / "data" / path.parent.name / path.name, images)
     count = sum([copied(path, into) for path in files])
-    for record in plan.values():
-        source = sources_of[record.cell.id]
-        if source and source is not target:
-            outcomes = read_bytes(source.outcomes_path(record.cell))
-            write_atomically(target.outcomes_path(record.cell), outcomes)
-        if record != held.get(record.cell.id):
-            target.write_record(record)
-        if source := pictured[record.cell.id]:
-            path = target.pictures.path(record.cell)
-            write_atomically(path, read_bytes(source.pictures.path(record.cell)))
+    with target.claims() as claims:
+        for record in plan.values():
+            with target.locked(record.cell, claims) as present:
+                source = sources_of[record.cell.id]
+                if source and source is not target:
+                    outcomes = read_bytes(source.outcomes_path(record.cell))
+                    write_atomically(target.outcomes_path(record.cell), outcomes)
+                if present and present != held.get(record.cell.id):  # another command has changed it since
+                    record = united(present, record, str(into))
+                if record != present:
+                    target.write_record(record)
+            if source := pictured[record.cell.id]:
+                path = target.pictures.path(record.cell)
+                write_atomically(path, read_bytes(source.pictures.path(record.cell)))
     return Merged(
         folders=[store.root for store in stores],
         added=added,

@@ -69,6 +69,22 @@ def test_a_merge_that_is_cut_off_is_continued(folders, tmp_path, monkeypatch):
     assert files(tmp_path / "c") == files(folders[0]) | files(folders[1])
 
 
+def test_what_another_command_writes_during_a_merge_stays(folders, tmp_path, monkeypatch):
+    """A run measures flatness in the folder that is merged into, after the merge has read its records."""
+    merge(folders, tmp_path / "c")
+    store = Store(tmp_path / "c")
+    (record, *_) = Store(folders[0]).records()
+    Store(folders[0]).write_record(replace(record, last_run="2031-01-01T00:00:00+00:00"))
+
+    def measure_meanwhile(self):
+        store.write_record(replace(record, flatness=flatness(0.1, 0.2)))
+
+    monkeypatch.setattr(Store, "check_writable", measure_meanwhile)
+    merge(folders, tmp_path / "c")
+    assert store.record(record.cell).flatness == flatness(0.1, 0.2)
+    assert store.record(record.cell).last_run.startswith("2031")
+
+
 def test_one_cell_with_two_scores_is_refused_before_anything_is_written(folders, tmp_path):
     study_records.put(Store(folders[1]), replace(CELL, seed=1), right_of(1, 0.1, {}, [2]))
     with pytest.raises(StoreError, match=rf"cell m-qat-4-s1-.*one set of scores, got others in {folders[1]}"):
