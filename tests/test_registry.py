@@ -292,6 +292,16 @@ def test_a_function_of_a_model_that_fails_is_refused_with_its_line(tmp_path, hoo
             use()
 
 
+def test_a_file_of_a_model_that_is_not_there_is_named_with_the_line(tmp_path):
+    from flatqat.models import base
+
+    file = model_of(tmp_path, "files=lambda name: [__import__('pathlib').Path('gone.py')]")
+    with plugins_removed():
+        registry.add_plugin(file)
+        with pytest.raises(PluginError, match=r"got none at gone\.py \(.*mine\.py:4\); fix the plugin"):
+            base.code_files("mine")
+
+
 def test_a_model_without_weights_of_its_own_is_not_trained_from_random_ones(flatqat, tmp_path):
     file = model_of(tmp_path, "pretrained=lambda name: None")
     done = flatqat("bench", "run", "--model", "mine", "--pretrained", "--dry-run", "--plugin", file)

@@ -5,11 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from flatqat.bench.records.files import is_special, unwritable
+from flatqat.bench.records.store import OWN_FOLDERS
 from flatqat.console.terminal import terminal
 from flatqat.errors import UsageError, counted
-
-OWN_FOLDERS = ("records", "weights", "data", "pictures", "sensitivity", ".work")
-"""The folders of a results folder, in which only the store writes."""
 
 
 def baseline_line(path: Path, count: int) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from flatqat import registry
 from flatqat.blame import asked
 from flatqat.errors import PluginError, UsageError, unknown
+from flatqat.kinds import defined_at
 from flatqat.models.attention import split_attention_, split_state
 from flatqat.models.outputs import logits_of
 from flatqat.models.sliding import slide
@@ -193,7 +194,8 @@ def code_files(model: str) -> list[Path]:
     expected = "a list of paths from files"
     files = asked(registry.MODELS, model.partition(":")[0], expected, tuple[Path, ...], source.files, name)
     if lacking := [file for file in files if not file.is_file()]:
-        raise PluginError(f"model {model}: expected {expected}, got none at {lacking[0]}; fix the plugin")
+        got = f"none at {lacking[0]}{defined_at(source.files)}"
+        raise PluginError(f"model {model}: expected {expected}, got {got}; fix the plugin")
     return list(files)
 
 

@@ -78,7 +78,9 @@ def test_every_number_of_a_built_in_method_has_a_range(name):
 def test_a_percentile_needs_the_ranges_that_read_it():
     """Else the same numbers would be stored under two settings; a plugin's own default is none."""
     assert Calibration(ranges="percentile", percentile=99).percentile == 99
-    with pytest.raises(UsageError, match=r"base\.percentile: expected none with ranges=mse, got 99; add ranges"):
+    with pytest.raises(
+        UsageError, match=r"base\.percentile: expected none with ranges=mse, got 99; add ranges"
+    ):
         Calibration(percentile=99)
 
     @dataclass(frozen=True, kw_only=True)

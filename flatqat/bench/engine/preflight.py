@@ -12,7 +12,6 @@ from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.networks import EVAL, code_files
-from flatqat.bench.records.files import check_may_write
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import DataError, FlatqatError, UsageError
 from flatqat.memory import out_of_memory
@@ -58,7 +57,7 @@ def dry_preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: 
     if todo and not fatal:
         _check_images(jobs, session)
         _check_jobs(jobs, plan, session, troubles)
-        check_may_write(session.store.root)
+        session.store.check_may_write()
     return fatal
 
 

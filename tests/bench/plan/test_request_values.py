@@ -23,6 +23,7 @@ PATHS = ("weights", "data_root", "results")
         ({"seeds": (True,)}, "seeds: expected a whole number"),
         ({"seeds": 3}, r"seeds: expected whole numbers such as \(0, 1, 2\), got 3"),
         ({"seeds": ()}, "seeds: expected whole numbers"),
+        ({"bits": ()}, "bits: expected texts such as"),
         ({"limit": 1}, "limit: expected a whole number of at least 2, got 1"),
         ({"limit": "5"}, "limit: expected a whole number"),
         ({"jobs": 0}, "jobs: expected a whole number from 1 to 1024, got 0"),

@@ -120,6 +120,15 @@ def test_an_unwritable_folder_is_an_error(tmp_path):
         Store(tmp_path / "file" / "results").check_writable()
 
 
+@pytest.mark.parametrize("name", ["records", "weights", "data", ".work"])
+def test_an_unwritable_folder_in_a_results_folder_is_an_error(tmp_path, name):
+    """It would be found at the end of a run; a file stands for a folder that root, too, cannot write to."""
+    (tmp_path / name).write_text("")
+    for check in (Store(tmp_path).check_writable, Store(tmp_path).check_may_write):
+        with pytest.raises(StoreError, match=rf"{name}: expected a folder that can be written"):
+            check()
+
+
 @pytest.mark.parametrize(
     "text",
     [
