@@ -6,16 +6,16 @@ from math import ceil
 from typing import Protocol
 
 from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.engine.assignment import Assignment
 from flatqat.bench.engine.auto_jobs import auto_jobs
 from flatqat.bench.engine.process import Ending, Process
-from flatqat.bench.engine.task import Assignment
 from flatqat.bench.plan.request import Request
 from flatqat.console.merged import Receiver
 from flatqat.console.progress import Progress
 
 
 class Worker(Protocol):
-    """A process that works on a task, here or on another machine, once it is told to begin."""
+    """A process that works on an assignment, here or on another machine, once it is told to begin."""
 
     def begin(self) -> None:
         """Tell it to begin."""
@@ -80,9 +80,9 @@ class Crew:
         """Return how many processes should take part if the user does not say."""
         return auto_jobs(work, self.session)
 
-    def start(self, task: Assignment, number: int) -> Worker:
+    def start(self, assignment: Assignment, number: int) -> Worker:
         """Start a worker."""
-        return LocalWorker(task, self.session.progress, f"worker {number}")
+        return LocalWorker(assignment, self.session.progress, f"worker {number}")
 
     def work(self, own_part: Callable[[], None]) -> None:
         """Let the workers work while this process does its own part, and end them after it."""
@@ -97,10 +97,10 @@ class Crew:
 class LocalWorker:
     """A worker process on this machine; the user is told if it ends too early."""
 
-    def __init__(self, task: Assignment, progress: Progress, title: str) -> None:
+    def __init__(self, assignment: Assignment, progress: Progress, title: str) -> None:
         self._progress, self._title, self._dismissed = progress, title, False
         self._receiver = Receiver(progress)
-        self._process = Process(task, self._receiver.show, self._ended)
+        self._process = Process(assignment, self._receiver.show, self._ended)
         self.begin, self.wait = self._process.begin, self._process.wait
 
     def dismiss(self) -> None:

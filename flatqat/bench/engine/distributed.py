@@ -15,9 +15,9 @@ from math import ceil
 from flatqat import registry
 from flatqat.bench.cell.batches import batch_length
 from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.engine.assignment import Assignment
 from flatqat.bench.engine.pieces import Share, Training, pieces_of
 from flatqat.bench.engine.sharing import take_part, work_off
-from flatqat.bench.engine.task import Assignment
 from flatqat.bench.engine.train import train
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, make_plan
@@ -98,13 +98,13 @@ def follow(ranks: Ranks) -> None:
     """Take part in a run that another process leads, until it ends."""
     warnings.simplefilter("ignore")  # the process that leads shows the same
     try:
-        task: Assignment = ranks.told()
-        for file in task.plugins:
+        assignment: Assignment = ranks.told()
+        for file in assignment.plugins:
             registry.add_plugin(file)
-        plan, said = make_plan(task.request), SilentProgress()
-        device = task.request.device.partition(":")[0]
-        session = Session.open(replace(task.request, device=ranks.place.device(device)), Progress())
-        todo = task.lacks_of(plan)
+        plan, said = make_plan(assignment.request), SilentProgress()
+        device = assignment.request.device.partition(":")[0]
+        session = Session.open(replace(assignment.request, device=ranks.place.device(device)), Progress())
+        todo = assignment.lacks_of(plan)
         ranks.open(session.device)
         with session.store.claims() as claims:
             first = partial(_follow, {job.cell.id: job for job in plan.jobs}, ranks, said)

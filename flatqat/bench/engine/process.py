@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import Any
 
-from flatqat.bench.engine.task import Assignment
+from flatqat.bench.engine.assignment import Assignment
 from flatqat.console.merged import Event
 
 WORKER = (sys.executable, "-P", "-m", "flatqat.bench.engine.worker")
@@ -34,10 +34,10 @@ class Ending:
 
 
 class Process:
-    """A process that works on a task, and the thread that reads what it sends until it ends."""
+    """A process that works on an assignment, and the thread that reads what it sends until it ends."""
 
     def __init__(
-        self, task: Assignment, show: Callable[[Event], None], ended: Callable[[Ending], None]
+        self, assignment: Assignment, show: Callable[[Event], None], ended: Callable[[Ending], None]
     ) -> None:
         """Start it; `show` gets the events of its progress and `ended` how it ends, both in the thread."""
         path = os.pathsep.join(part or os.getcwd() for part in sys.path)
@@ -51,7 +51,7 @@ class Process:
         self._begun = False
         self._thread = Thread(target=self._read, args=(show, ended), daemon=True)
         self._thread.start()
-        self._tell(task)
+        self._tell(assignment)
 
     @property
     def pid(self) -> int:

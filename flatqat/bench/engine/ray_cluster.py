@@ -13,8 +13,8 @@ from queue import SimpleQueue
 from time import sleep
 from typing import Any
 
+from flatqat.bench.engine.assignment import Assignment
 from flatqat.bench.engine.process import Ending, Process
-from flatqat.bench.engine.task import Assignment
 from flatqat.bench.plan.request import Request
 from flatqat.console.merged import Event
 from flatqat.errors import UsageError, first_line
@@ -36,9 +36,11 @@ class RemoteProcess:
     The process ends by itself when the actor dies, since its input ends then.
     """
 
-    def __init__(self, task: Assignment) -> None:
+    def __init__(self, assignment: Assignment) -> None:
         self._events: SimpleQueue[Event] = SimpleQueue()
-        self._process = Process(task, self._events.put, lambda ending: self._events.put(("ended", ending)))
+        self._process = Process(
+            assignment, self._events.put, lambda ending: self._events.put(("ended", ending))
+        )
 
     def events(self) -> Iterator[list[Event]]:
         """Yield where the process runs, then its events until it has ended."""
@@ -99,14 +101,14 @@ class Cluster:
     def _has(self, resource: str) -> float:
         return float(self.ray.cluster_resources().get(resource, 0))
 
-    def actor(self, task: Assignment) -> Any:
+    def actor(self, assignment: Assignment) -> Any:
         """Start an actor on a node with room for its worker, as soon as there is one."""
-        gpu = task.request.device == "cuda"
-        room = {"num_gpus": 1 / self.request.per_device} if gpu else {"num_cpus": task.request.threads}
+        gpu = assignment.request.device == "cuda"
+        room = {"num_gpus": 1 / self.request.per_device} if gpu else {"num_cpus": assignment.request.threads}
         made = self.ray.remote(RemoteProcess).options(
             **{"num_cpus": 0, **room}, max_concurrency=3, scheduling_strategy="SPREAD"
         )
-        return made.remote(task)
+        return made.remote(assignment)
 
     def events(self, actor: Any) -> Iterator[Event]:
         """Yield the events of an actor, its ending last."""

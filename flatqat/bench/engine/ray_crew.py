@@ -9,11 +9,11 @@ from threading import Lock, Thread
 from typing import Any
 
 from flatqat.bench.cell.session import Lack, Session
+from flatqat.bench.engine.assignment import Assignment
 from flatqat.bench.engine.auto_jobs import jobs_worth
 from flatqat.bench.engine.crew import Crew, Worker
 from flatqat.bench.engine.process import GRACE, Ending
 from flatqat.bench.engine.ray_cluster import Cluster, joined
-from flatqat.bench.engine.task import Assignment
 from flatqat.console.merged import Receiver
 from flatqat.console.progress import Progress
 from flatqat.errors import FlatqatError
@@ -50,13 +50,17 @@ class RayCrew(Crew):
         offers = self._cluster.offers
         return jobs_worth(work, offers, offers)
 
-    def start(self, task: Assignment, number: int) -> Worker:
+    def start(self, assignment: Assignment, number: int) -> Worker:
         """Start a worker on the cluster; `per_device` workers share a GPU and its decoding threads."""
         asked = self.session.request
         if asked.device == "cuda":
             decoding = ceil(asked.workers / asked.per_device)
-            task = replace(task, request=replace(task.request, jobs=asked.per_device, workers=decoding))
-        return RayWorker(self._cluster, task, self.session.progress, f"worker {number}", self._endings.put)
+            assignment = replace(
+                assignment, request=replace(assignment.request, jobs=asked.per_device, workers=decoding)
+            )
+        return RayWorker(
+            self._cluster, assignment, self.session.progress, f"worker {number}", self._endings.put
+        )
 
     def work(self, own_part: Callable[[], None]) -> None:
         """Let the workers work until one finds that all is done.
@@ -83,15 +87,15 @@ class RayWorker:
     def __init__(
         self,
         cluster: Cluster,
-        task: Assignment,
+        assignment: Assignment,
         progress: Progress,
         title: str,
         ended: Callable[[tuple[str, Ending]], None],
     ) -> None:
-        self._cluster, self._task, self._progress, self._title = cluster, task, progress, title
+        self._cluster, self._assignment, self._progress, self._title = cluster, assignment, progress, title
         self._begun = self._dismissed = self._ready = False
         self._changing = Lock()
-        self._actor: Any = cluster.actor(task)
+        self._actor: Any = cluster.actor(assignment)
         self._thread = Thread(target=self._live, args=(ended,), daemon=True)
         self._thread.start()
 
@@ -127,7 +131,7 @@ class RayWorker:
         with self._changing:
             if not self._dismissed:
                 self._progress.say(f"{self._title} ended with {ending.how}; another takes its place")
-                self._ready, self._actor = False, self._cluster.actor(self._task)
+                self._ready, self._actor = False, self._cluster.actor(self._assignment)
                 if self._begun:
                     self._actor.begin.remote()
             return not self._dismissed

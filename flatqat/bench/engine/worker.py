@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 from flatqat import registry
 from flatqat.bench.cell.session import Session
+from flatqat.bench.engine.assignment import Assignment
 from flatqat.bench.engine.sharing import take_part
-from flatqat.bench.engine.task import Assignment
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.console.merged import Event, Sent
@@ -29,13 +29,13 @@ def main() -> int:
     warnings.simplefilter("ignore")  # the process that started this one shows the same
     _listen_to_interrupts()
     try:
-        task: Assignment = pickle.load(commands)
-        task.enter()
+        assignment: Assignment = pickle.load(commands)
+        assignment.enter()
         progress = Sent(sender.send)
-        for file in task.plugins:
+        for file in assignment.plugins:
             registry.add_plugin(file)
-        plan = make_plan(task.request)
-        todo, session = task.lacks_of(plan), Session.open(task.request, progress)
+        plan = make_plan(assignment.request)
+        todo, session = assignment.lacks_of(plan), Session.open(assignment.request, progress)
         pickle.load(commands)
         Thread(target=_stop_at_end, args=(commands,), daemon=True).start()
         with session.store.claims() as claims:

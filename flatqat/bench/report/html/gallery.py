@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flatqat.bench.records.pictures import MIDDLE_SEVERITY, Labels, Predicted, SeenImage, few
 from flatqat.bench.records.sections import Section
 from flatqat.bench.records.store import Store
-from flatqat.bench.report.html.series import RowStyle
+from flatqat.bench.report.html.row_styles import RowStyle
 from flatqat.console.printable import printable
 from flatqat.data.images.palette import IGNORED_COLOR, Color, as_png, palette
 from flatqat.metrics.rescored import share_right
@@ -98,12 +98,12 @@ class Gallery:
         return None if len(self.shifts) <= AT_ONCE else 0
 
 
-def gallery_of(section: Section, store: Store, series: Sequence[RowStyle], room: int) -> Gallery | None:
+def gallery_of(section: Section, store: Store, styles: Sequence[RowStyle], room: int) -> Gallery | None:
     """Return the pictures of a section, of `room` bytes at most; None if its task has none."""
     first = section.first
     if not (names := first.protocol.class_names):
         return None
-    chosen = sorted(sorted(series, key=lambda one: not one.is_shown)[:MOST_ROWS], key=lambda one: one.place)
+    chosen = sorted(sorted(styles, key=lambda one: not one.is_shown)[:MOST_ROWS], key=lambda one: one.place)
     rows = {one: _stored(section.rows.get((one.method, one.bits), ()), store) for one in chosen}
     predicted = {one: of for one, (_, of) in rows.items() if of}
     shifts = sorted(first.protocol.shifts.items(), key=lambda item: item[0] != "id")  # the others as they are
@@ -117,7 +117,7 @@ def gallery_of(section: Section, store: Store, series: Sequence[RowStyle], room:
     colors = palette(names)
     shots = _fitting(_shots(seen, predicted, colors), room)
     seeds = sorted({seed for seed, of in rows.values() if of})
-    notes = [SEED.format(", ".join(map(str, seeds))), *_left_out(len(series), rows, predicted, every, seen)]
+    notes = [SEED.format(", ".join(map(str, seeds))), *_left_out(len(styles), rows, predicted, every, seen)]
     if more := sum(map(len, seen.values())) - len(shots):
         notes.append(FULL.format(more, "s" * (more > 1), MOST_BYTES / 1e6))
     legend = [*zip(names, colors, strict=True), (UNLABELED, IGNORED_COLOR)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flatqat.bench.report.by_shift import Column
 from flatqat.bench.report.corruption_panels import Panel
 from flatqat.bench.report.html import svg
-from flatqat.bench.report.html.series import RowStyle
+from flatqat.bench.report.html.row_styles import RowStyle
 from flatqat.bench.report.shown import ENDS
 from flatqat.console.rounded import rounded
 
@@ -25,13 +25,13 @@ class Lines:
     """
 
     what: str
-    series: Sequence[RowStyle]
+    styles: Sequence[RowStyle]
     columns: Mapping[str, Column]
     of_zero: bool = False
 
     def pictures(self, panels: Sequence[Panel]) -> list[tuple[Panel, str]]:
         """Return the picture of each plot, all on one scale; none without a number."""
-        drawn = [one for one in self.series if one.has_lines and self.columns.get(one.label)]
+        drawn = [one for one in self.styles if one.has_lines and self.columns.get(one.label)]
         values = [v for one in drawn for panel in panels for v in self._known(one, panel, "")]
         if not values:
             return []

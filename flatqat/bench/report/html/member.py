@@ -14,7 +14,7 @@ from flatqat.bench.report.corruption_panels import Panel, panels_of
 from flatqat.bench.report.html import data, tables
 from flatqat.bench.report.html.gallery import Gallery, gallery_of
 from flatqat.bench.report.html.lines import Lines
-from flatqat.bench.report.html.series import RowStyle
+from flatqat.bench.report.html.row_styles import RowStyle
 from flatqat.bench.report.html.tables import Table
 from flatqat.bench.report.shown import CLASSES, OF_SHIFTS
 from flatqat.bench.report.tax import ID, OOD, Taxes, tax_columns, taxes
@@ -69,7 +69,7 @@ class Member:
 
 
 def member_of(
-    section: Section, store: Store, series: Sequence[RowStyle], room: int, *, titled: bool
+    section: Section, store: Store, styles: Sequence[RowStyle], room: int, *, titled: bool
 ) -> tuple[Member, dict[str, Any]]:
     """Return what is shown of a section shift by shift, and its numbers for the script.
 
@@ -83,11 +83,11 @@ def member_of(
     shifts = _shifts(section).values()
     member = Member(
         title=section.title if titled else "",
-        groups=_groups(section, series, columns["shift"], tax),
+        groups=_groups(section, styles, columns["shift"], tax),
         tables=_tables(section, columns, found, classes),
         families=sorted({str(data.plain(info.family)) for info in shifts}),
         severities=_severities(section),
-        gallery=gallery_of(section, store, series, room),
+        gallery=gallery_of(section, store, styles, room),
     )
     return member, {
         "title": data.plain(section.title),
@@ -99,10 +99,10 @@ def member_of(
     }
 
 
-def _groups(section: Section, series: Sequence[RowStyle], scores: Columns, tax: Columns) -> list[Group]:
+def _groups(section: Section, styles: Sequence[RowStyle], scores: Columns, tax: Columns) -> list[Group]:
     metric, along = _metric(section).title, "against severity" if _severities(section) else "by shift"
-    of_scores = Lines(what=f"{metric}, %", series=series, columns=scores)
-    of_tax = Lines(what="tax, points", series=series, columns=tax, of_zero=True)
+    of_scores = Lines(what=f"{metric}, %", styles=styles, columns=scores)
+    of_tax = Lines(what="tax, points", styles=styles, columns=tax, of_zero=True)
     groups = [
         Group(
             name=f"Scores {along}",

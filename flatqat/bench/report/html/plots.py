@@ -6,8 +6,8 @@ from typing import Any
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.sections import RowKey, Section, key_of, row_label
 from flatqat.bench.report.html import scatter, svg
+from flatqat.bench.report.html.row_styles import RowStyle
 from flatqat.bench.report.html.scatter import Axes, Figure, Point, Row, with_ends
-from flatqat.bench.report.html.series import RowStyle
 from flatqat.bench.report.html.size import size_figure
 from flatqat.bench.report.pareto import of_means, panels_of
 from flatqat.bench.report.shown import ends_of, is_unknown
@@ -21,25 +21,25 @@ FLATNESS = {
 
 
 def of_rows(
-    section: Section, rows: Sequence[Row], series: Mapping[RowKey, RowStyle], *, answered: bool
+    section: Section, rows: Sequence[Row], styles: Mapping[RowKey, RowStyle], *, answered: bool
 ) -> list[Figure]:
     """Return the plots that have the numbers they need; of domains, the rows of their mean.
 
     `answered` says whether tests of flatness stand below.
     """
     known = of_means(rows)
-    found = [_id_and_ood(section, known, series)]
-    found += [_flatness(section, known, series, column, answered) for column in FLATNESS]
+    found = [_id_and_ood(section, known, styles)]
+    found += [_flatness(section, known, styles, column, answered) for column in FLATNESS]
     costs = panels_of([(section, rows)])
-    found += [size_figure(panel, lambda point: series[point.method, point.bits]) for panel in costs]
+    found += [size_figure(panel, lambda point: styles[point.method, point.bits]) for panel in costs]
     return [figure for figure in found if figure]
 
 
-def _id_and_ood(section: Section, rows: Sequence[Row], series: Mapping[Any, RowStyle]) -> Figure | None:
+def _id_and_ood(section: Section, rows: Sequence[Row], styles: Mapping[Any, RowStyle]) -> Figure | None:
     metric, id_, ood = _names(section)
     points = [
         Point(
-            series=series[key_of(row)],
+            style=styles[key_of(row)],
             x=row[id_],
             y=row[ood],
             x_ends=ends_of(row, id_),
@@ -87,13 +87,13 @@ def _compared(section: Section, rows: Sequence[Row]) -> tuple[Callable[[float], 
 
 
 def _flatness(
-    section: Section, rows: Sequence[Row], series: Mapping[Any, RowStyle], column: str, answered: bool
+    section: Section, rows: Sequence[Row], styles: Mapping[Any, RowStyle], column: str, answered: bool
 ) -> Figure | None:
     metric, _, ood = _names(section)
     title, x_name = FLATNESS[column]
     points = [
         Point(
-            series=series[key_of(row)],
+            style=styles[key_of(row)],
             x=row[column],
             y=row[ood],
             y_ends=ends_of(row, ood),

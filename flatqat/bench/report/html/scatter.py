@@ -6,7 +6,7 @@ from typing import Any
 
 from flatqat.bench.records.picture_files import LARGE_RATIO
 from flatqat.bench.report.html import svg
-from flatqat.bench.report.html.series import RowStyle
+from flatqat.bench.report.html.row_styles import RowStyle
 from flatqat.console.rounded import rounded, with_interval
 from flatqat.errors import counted
 
@@ -22,7 +22,7 @@ Under = Callable[[svg.Scale, svg.Scale], str]
 class Point:
     """A row in a plot: its place, the ends of its 95% intervals where known, and what a pointer shows."""
 
-    series: RowStyle
+    style: RowStyle
     x: float
     y: float
     x_ends: Ends = None
@@ -74,8 +74,8 @@ def _marks(point: Point, x: svg.Scale, y: svg.Scale) -> str:
     if point.x_ends:
         bars += f"M{x(point.x_ends[0]):.1f} {at_y:.1f}H{x(point.x_ends[1]):.1f}"
     paths = [svg.tag("path", class_="i", d=bars)] if bars else []
-    paths.append(svg.tag("path", class_="m", d=svg.marker(point.series.shape, at_x, at_y)))
-    return point.series.group(point.tip, *paths)
+    paths.append(svg.tag("path", class_="m", d=svg.marker(point.style.shape, at_x, at_y)))
+    return point.style.group(point.tip, *paths)
 
 
 def _grid(x: svg.Scale, y: svg.Scale, axes: Axes) -> str:

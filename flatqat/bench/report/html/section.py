@@ -14,8 +14,8 @@ from flatqat.bench.report.html.cells import CellBlock, Pool
 from flatqat.bench.report.html.headline import headline
 from flatqat.bench.report.html.member import Member, member_of
 from flatqat.bench.report.html.plots import of_rows
+from flatqat.bench.report.html.row_styles import MOST_LINES, RowStyle, row_styles_of
 from flatqat.bench.report.html.scatter import Figure
-from flatqat.bench.report.html.series import MOST_LINES, RowStyle, series_of
 from flatqat.bench.report.html.tables import Table
 from flatqat.bench.report.method_table import of_methods
 from flatqat.bench.report.tax import ood_taxes
@@ -31,7 +31,7 @@ class Block:
         rows: Its table of methods as numbers.
         headline: Its sentence.
         answers: What its study answers.
-        series: Its rows as plots tell them apart.
+        styles: Its rows as plots tell them apart.
         methods: The table of methods.
         figures: The plots of rows.
         members: What is shown shift by shift.
@@ -42,7 +42,7 @@ class Block:
     headline: str
     rows: Sequence[Mapping[Any, Any]] = ()
     answers: Answers = NONE
-    series: Sequence[RowStyle] = ()
+    styles: Sequence[RowStyle] = ()
     methods: Table | None = None
     figures: Sequence[Figure] = ()
     members: Sequence[Member] = ()
@@ -66,7 +66,7 @@ class Block:
     @property
     def without_lines(self) -> int:
         """How many rows are in no plot shift by shift, since there are too many."""
-        return max(0, len(self.series) - MOST_LINES)
+        return max(0, len(self.styles) - MOST_LINES)
 
 
 def block(
@@ -83,8 +83,8 @@ def block(
     parts = [part for part in parts if part.rows]
     rows = rows_of_methods(section, store)
     lacking = [key_of(row) for row in rows if row["seeds_with_outcomes"] < row["seeds"]]
-    series = series_of(section, against)
-    members = [member_of(part, store, series, room, titled=len(parts) > 1) for part in parts]
+    styles = row_styles_of(section, against)
+    members = [member_of(part, store, styles, room, titled=len(parts) > 1) for part in parts]
     drawers, numbers = cells.cells_of(section, every, folder, pool)
     answered = NONE if len(parts) > 1 else answers(parts[0], store, against, lacking)
     shown = Block(
@@ -92,12 +92,12 @@ def block(
         rows=rows,
         headline=headline(section, rows, ood_taxes(parts, store), against),
         answers=answered,
-        series=series,
+        styles=styles,
         methods=tables.of_shown("Methods", usual(of_methods(section, rows))),
         figures=of_rows(
             section,
             rows,
-            {(one.method, one.bits): one for one in series},
+            {(one.method, one.bits): one for one in styles},
             answered=bool(answered.flatness),
         ),
         members=[member for member, _ in members],
@@ -105,7 +105,7 @@ def block(
     )
     found = {
         "title": title,
-        "rows": [[data.plain(text) for text in (one.label, one.method, one.bits)] for one in series],
+        "rows": [[data.plain(text) for text in (one.label, one.method, one.bits)] for one in styles],
         "method": data.of_rows(rows),
         "members": [numbers for _, numbers in members],
         "cells": numbers,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from flatqat.bench.report.cost_texts import PACKED
 from flatqat.bench.report.html import scatter, svg
+from flatqat.bench.report.html.row_styles import COLORS, DASHES, RowStyle
 from flatqat.bench.report.html.scatter import Axes, Figure, Point, with_ends
-from flatqat.bench.report.html.series import COLORS, DASHES, RowStyle
 from flatqat.bench.report.pareto import Panel, front
 from flatqat.bench.report.pareto import Point as Cost
 from flatqat.bench.report.pareto_picture import beside, notes_on
@@ -23,19 +23,17 @@ class Across:
     legend: Sequence[tuple[str, str]]
 
 
-def size_figure(
-    panel: Panel, series_of: Callable[[Cost], RowStyle], name: str = "Size against OOD"
-) -> Figure:
+def size_figure(panel: Panel, style_of: Callable[[Cost], RowStyle], name: str = "Size against OOD") -> Figure:
     """Return the picture of a panel."""
     costs = [point.size / MEGA for point in panel.points]
-    places, groups = beside(costs, [series_of(point).place for point in panel.points])
+    places, groups = beside(costs, [style_of(point).place for point in panel.points])
     points = [
         Point(
-            series=series_of(point),
+            style=style_of(point),
             x=place,
             y=point.ood,
             y_ends=point.ends,
-            tip=f"{series_of(point).label}: {cost:.3g} MB, OOD {with_ends(point.ood, point.ends)}",
+            tip=f"{style_of(point).label}: {cost:.3g} MB, OOD {with_ends(point.ood, point.ends)}",
         )
         for point, cost, place in zip(panel.points, costs, places, strict=True)
     ]

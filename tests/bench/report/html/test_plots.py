@@ -10,7 +10,7 @@ from flatqat.bench.report.by_method import method_rows
 from flatqat.bench.report.corruption_panels import Panel, panels_of
 from flatqat.bench.report.html.lines import HEIGHT, Lines
 from flatqat.bench.report.html.plots import of_rows
-from flatqat.bench.report.html.series import FIRST_SHOWN, MOST_LINES, RowStyle, series_of
+from flatqat.bench.report.html.row_styles import FIRST_SHOWN, MOST_LINES, RowStyle, row_styles_of
 from flatqat.bench.report.html.svg import SHAPES
 from flatqat.bench.report.pareto_picture import BESIDE, FRONT
 from flatqat.bench.report.render import load
@@ -23,7 +23,7 @@ PIXEL = 0.1  # positions are written with one decimal, so two are off by 0.05 ea
 PANEL = Panel(name="fog", sets=["id", "fog/1", "fog/2"], labels=["ID", "1", "2"], joined=True)
 
 
-def series(place: int, **fields) -> RowStyle:
+def style(place: int, **fields) -> RowStyle:
     values = {"method": f"m{place}", "bits": "4", "style": "k0 d0", "shape": 0, "is_shown": True, **fields}
     return RowStyle(place=place, **values)
 
@@ -58,7 +58,7 @@ def test_lines_and_markers_are_at_their_values():
         "m0 4": {"id": 90.0, "fog/1": 72.5, "fog/2": 41.0},
         "m1 4": {"id": 95.0, "fog/1": None, "fog/2": 60.0},
     }
-    ((_, picture),) = Lines(what="w", series=[series(0), series(1)], columns=columns).pictures([PANEL])
+    ((_, picture),) = Lines(what="w", styles=[style(0), style(1)], columns=columns).pictures([PANEL])
     first, second = ([y for _, y in places(path)] for path in paths(picture, "l"))
     assert_in_proportion([*first, *second], [90.0, 72.5, 41.0, 95.0, 60.0])
     assert first[0] < first[1] < first[2]  # lower is further down
@@ -73,7 +73,7 @@ def test_intervals_beside_zero_are_at_their_ends():
         "m0 4 low": {"id": -2.0, "fog/1": -6.0, "fog/2": 1.0},
         "m0 4 high": {"id": 0.5, "fog/1": -1.5, "fog/2": 4.0},
     }
-    ((_, picture),) = Lines(what="w", series=[series(0)], columns=columns, of_zero=True).pictures([PANEL])
+    ((_, picture),) = Lines(what="w", styles=[style(0)], columns=columns, of_zero=True).pictures([PANEL])
     (bars,) = paths(picture, "i")
     ends = [(float(low), float(high)) for low, high in re.findall(r"M[\d.]+ ([\d.]+)V([\d.]+)", bars)]
     values = [y for _, y in markers(picture)[0]]
@@ -89,7 +89,7 @@ def test_a_few_long_intervals_do_not_squeeze_the_rest(long):
     low, high = dict.fromkeys(names, -2.0), dict.fromkeys(names, 2.0)
     (low if long < 0 else high)["fog/7"] = long
     columns = {"m0 4": dict.fromkeys(names, 0.0), "m0 4 low": low, "m0 4 high": high}
-    ((_, picture),) = Lines(what="w", series=[series(0)], columns=columns, of_zero=True).pictures([panel])
+    ((_, picture),) = Lines(what="w", styles=[style(0)], columns=columns, of_zero=True).pictures([panel])
     ends = re.findall(r"M[\d.]+ ([\d.-]+)V([\d.-]+)", paths(picture, "i")[0])
     far = [float(pair[long > 0]) for pair in ends]
     assert 0 <= far[7] <= HEIGHT
@@ -99,14 +99,14 @@ def test_a_few_long_intervals_do_not_squeeze_the_rest(long):
 def test_zero_is_on_the_plot_however_far_from_it_all_values_are():
     values = {"id": -9.0, "fog/1": -9.5, "fog/2": -10.0}
     columns = {f"m0 4{end}": values for end in ("", " low", " high")}
-    ((_, picture),) = Lines(what="w", series=[series(0)], columns=columns, of_zero=True).pictures([PANEL])
+    ((_, picture),) = Lines(what="w", styles=[style(0)], columns=columns, of_zero=True).pictures([PANEL])
     (zero,) = (float(y) for y in re.findall(r'class="zero" d="M\d+ ([\d.-]+)H', picture))
     assert 0 <= zero < markers(picture)[0][0][1]
 
 
 def test_shifts_without_severities_are_not_joined():
     columns = {"m0 4": {"id": 90.0, "fog/1": 72.5, "fog/2": 41.0}}
-    lines = Lines(what="w", series=[series(0)], columns=columns)
+    lines = Lines(what="w", styles=[style(0)], columns=columns)
     ((_, picture),) = lines.pictures([replace(PANEL, joined=False)])
     assert paths(picture, "l") == []
     assert len(markers(picture)[0]) == 3
@@ -128,7 +128,7 @@ def figures(store: Store, answered: bool = False, **protocol):
     }
     section = replace(section, rows=rows)
     found = method_rows(section, store)
-    styled = {(one.method, one.bits): one for one in series_of(section, "qat")}
+    styled = {(one.method, one.bits): one for one in row_styles_of(section, "qat")}
     return {figure.name: figure for figure in of_rows(section, found, styled, answered=answered)}, found
 
 
@@ -200,7 +200,7 @@ def test_full_precision_and_the_method_against_are_shown_first(tmp_path):
             right_of(0, 0.1, {}, [99]),
         )
     (section,) = load(store, None)
-    found = series_of(section, "qat")
+    found = row_styles_of(section, "qat")
     shown = [one.label for one in found if one.is_shown]
     assert len(shown) == FIRST_SHOWN
     assert {"fp", "qat 3"} <= set(shown)

@@ -9,9 +9,9 @@ import pytest
 from flatqat.bench.cell.session import Lack
 from flatqat.bench.engine import crew
 from flatqat.bench.engine import process as process_module
+from flatqat.bench.engine.assignment import Assignment
 from flatqat.bench.engine.crew import LocalWorker
 from flatqat.bench.engine.process import Ending, Process
-from flatqat.bench.engine.task import Assignment
 from flatqat.bench.plan.jobs import make_plan
 from flatqat.bench.plan.request import Request
 from flatqat.console.progress import PlainProgress

@@ -1,4 +1,4 @@
-"""The task of a process that shares a run."""
+"""The assignment of a process that shares a run."""
 
 import os
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Assignment:
 
     @classmethod
     def of(cls, request: Request, todo: Sequence[Lack]) -> "Assignment":
-        """Return the task of a worker."""
+        """Return the assignment of a worker."""
         lacking = [(lack.job.cell.id, lack.scores, lack.spaces) for lack in todo]
         bare = replace(request, plugins=())  # in `plugins` they have whole paths
         return cls(bare, Path.cwd(), registry.plugin_files(), lacking)

@@ -59,8 +59,8 @@ class RowStyle:
         return svg.tag("svg", marks, viewBox=f"0 0 {SWATCH:.0f} 12", aria_hidden="true")
 
 
-def series_of(section: Section, against: str) -> list[RowStyle]:
-    """Return the series of all rows; the reference, the method `against` and the first others show."""
+def row_styles_of(section: Section, against: str) -> list[RowStyle]:
+    """Return the styles of all rows; the reference, the method `against` and the first others show."""
     keys = list(section.rows)
     methods = list(dict.fromkeys(method for method, _ in keys))
     widths = list(dict.fromkeys(bits for key in keys if key != section.reference for bits in key[1:]))
