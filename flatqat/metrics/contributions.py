@@ -1,6 +1,6 @@
 """What every image contributes to a weighted sum over shifts, such as ID, OOD or the gap between them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,11 @@ Weights = Mapping[str, float]
 Shares = Mapping[str, NDArray[np.float64]]
 """What every image contributes by image set, (images,) of one run, or (runs, images) of several."""
 BLOCK = 2**18  # values at a time, which are 2 MB
+
+
+def equal_weights(shifts: Collection[str]) -> dict[str, float]:
+    """Return the weights of an unweighted mean over shifts; none without shifts."""
+    return {shift: 1 / len(shifts) for shift in shifts}
 
 
 def gap_weights(shifts: Sequence[str]) -> dict[str, float]:

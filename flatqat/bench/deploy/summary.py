@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flatqat.bench.deploy.agreement import Agreement
 from flatqat.metrics.components import Components
-from flatqat.metrics.contributions import contributions
+from flatqat.metrics.contributions import contributions, equal_weights
 from flatqat.metrics.metric import Metric, Outcome
 from flatqat.metrics.missing import mean_if_complete
 from flatqat.spec import CodeFlips, Compared, FileRun, ShiftInfo
@@ -92,7 +92,7 @@ def _interval(
         [{name: seen[name].cell.outcome for name in names}],
         [{name: seen[name].file.outcome for name in names}],
     ]
-    pools = contributions(runs, image_sets, dict.fromkeys(names, 1 / len(names)), metric.values)
+    pools = contributions(runs, image_sets, equal_weights(names), metric.values)
     if any(pool.shape[2] < 2 or not np.isfinite(pool).all() for pool in pools):
         return None, None
     difference = Components.of(pools).difference(1, 0)

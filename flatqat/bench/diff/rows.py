@@ -10,6 +10,7 @@ from flatqat.bench.records.cell_names import begins
 from flatqat.bench.records.paired import Runs, components_of
 from flatqat.bench.records.sections import RowKey, Section, method_alone, names_of, row_label
 from flatqat.bench.records.store import Store
+from flatqat.metrics.contributions import equal_weights
 from flatqat.spec import Record
 
 Rows = dict[RowKey, list[Record]]
@@ -91,7 +92,7 @@ def _compared(
         return [], [images]
     found, undefined = [], []
     for what, members in shift_groups(shifts, by):
-        weights = dict.fromkeys(members, 1 / len(members))
+        weights = equal_weights(members)
         parts = {"a": a.shares(weights), "b": b.shares(weights)}
         components = components_of([parts])
         if components is None:

@@ -14,7 +14,7 @@ from flatqat.bench.gate.power import catches, spread_of_shares
 from flatqat.bench.gate.shift_groups import By, shift_groups
 from flatqat.errors import UsageError
 from flatqat.metrics.change import change
-from flatqat.metrics.contributions import by_image_set, shares
+from flatqat.metrics.contributions import by_image_set, equal_weights, shares
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
 from flatqat.metrics.stacked import Stacked, together
@@ -192,7 +192,7 @@ def _verdict(difference: float, p: float, rules: Rules) -> str:
 def _pools(shifts: Mapping[str, ShiftInfo], members: Sequence[str], runs: Stacked) -> list[np.ndarray]:
     """Return what each image contributes to the mean over shifts, (seeds, images) for each set of images."""
     image_sets = {shift: shifts[shift].image_set for shift in members}
-    weights = dict.fromkeys(members, 1 / len(members))
+    weights = equal_weights(members)
     parts = by_image_set(image_sets, weights)
     return [*shares(runs, parts).values()]
 

@@ -11,7 +11,7 @@ from flatqat.bench.records.outcomes import IDS, checked
 from flatqat.bench.records.store import Store
 from flatqat.errors import StoreError
 from flatqat.metrics.components import Components, pooled_scatter
-from flatqat.metrics.contributions import Weights, by_image_set, gap_weights, shares
+from flatqat.metrics.contributions import Weights, by_image_set, equal_weights, gap_weights, shares
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import METRICS, Metric
 from flatqat.metrics.missing import mean_if_complete, mean_of_known
@@ -52,8 +52,7 @@ def seed_mean(records: Sequence[Record], metric: str, shifts: Collection[str]) -
 
 def mean_weights(record: Record) -> Weights:
     """Return the weights of OOD, the unweighted mean over shifts; none if there is no shift to count."""
-    shifts = ood_shifts(record)
-    return {shift: 1 / len(shifts) for shift in shifts}
+    return equal_weights(ood_shifts(record))
 
 
 def image_sets_of(record: Record, shifts: Iterable[str]) -> dict[str, str]:

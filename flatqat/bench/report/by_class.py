@@ -15,6 +15,7 @@ from flatqat.bench.records.paired import (
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.errors import UsageError
+from flatqat.metrics.contributions import equal_weights
 from flatqat.metrics.miou import pseudo_values
 from flatqat.metrics.missing import mean_of_known
 from flatqat.metrics.stacked import Stacked
@@ -131,7 +132,7 @@ def _interval(
     present = next(iter(known))
     if len(known) > 1 or not present:
         return None, None
-    shares = shares_by_seed(records[0], values, dict.fromkeys(present, 1 / len(present)))
+    shares = shares_by_seed(records[0], values, equal_weights(present))
     components = components_of([{"": shares}])
     return metric_of(records[0]).ends(components.mean(0) if components else None)
 

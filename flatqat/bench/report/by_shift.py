@@ -7,6 +7,7 @@ from flatqat.bench.records.paired import Runs, metric_of
 from flatqat.bench.records.sections import Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_method import View
+from flatqat.metrics.contributions import equal_weights
 from flatqat.metrics.metric import Metric
 from flatqat.metrics.missing import mean_of_known
 from flatqat.spec import Record, ShiftInfo
@@ -80,7 +81,7 @@ def _values(records: Sequence[Record], members: Members, metric: str) -> Column:
 def _intervals(
     members: Members, runs: Runs, metric: Metric
 ) -> dict[object, tuple[float | None, float | None]]:
-    found = {row: runs.components(dict.fromkeys(s, 1 / len(s))) for row, s in members.items()}
+    found = {row: runs.components(equal_weights(s)) for row, s in members.items()}
     return {row: metric.ends(one.mean(0) if one else None) for row, one in found.items()}
 
 

@@ -13,7 +13,7 @@ from flatqat.bench.records.paired import (
 from flatqat.bench.records.sections import RowKey, Section, row_label
 from flatqat.bench.records.store import Store
 from flatqat.bench.report.by_shift import Column
-from flatqat.metrics.contributions import Weights
+from flatqat.metrics.contributions import Weights, equal_weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.stacked import Stacked
 from flatqat.spec import Record
@@ -60,7 +60,7 @@ def quantities(record: Record) -> dict[str, Weights]:
     return {
         ID: {"id": 1.0},
         **({OOD: mean_weights(record)} if ood_shifts(record) else {}),
-        **{name: dict.fromkeys(members, 1 / len(members)) for name, members in by_corruption(record).items()},
+        **{name: equal_weights(members) for name, members in by_corruption(record).items()},
         **{shift: {shift: 1.0} for shift in shifts},
     }
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flatqat.bench.sensitivity.images import ImageSet
 from flatqat.bench.sensitivity.readings import Measured
 from flatqat.metrics.components import Components
-from flatqat.metrics.contributions import contributions
+from flatqat.metrics.contributions import contributions, equal_weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.metric import METRICS
 from flatqat.metrics.rank import FEWEST_ROWS, RankCorrelation, rank_correlation
@@ -60,7 +60,7 @@ def table(
     image_sets = {s.name: s.image_set for s in sets}
     deltas, halves, bases = {}, {}, {}
     for what, names in columns(sets).items():
-        pools = contributions(runs, image_sets, dict.fromkeys(names, 1 / len(names)), values)
+        pools = contributions(runs, image_sets, equal_weights(names), values)
         parts = Components.of(pools)
         bases[what] = parts.mean(0)
         deltas[what] = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flatqat.bench.records.paired import differences, ood_shifts, shares_by_seed
-from flatqat.metrics.contributions import Weights, gap_weights
+from flatqat.metrics.contributions import Weights, equal_weights, gap_weights
 from flatqat.metrics.estimate import Estimate
 from flatqat.metrics.holm import holm
 from flatqat.metrics.stacked import Stacked
@@ -73,12 +73,12 @@ def quantities(record: Record) -> dict[str, Weights]:
     families: dict[str, list[str]] = {}
     for shift in shifts:
         families.setdefault(record.protocol.shifts[shift].family, []).append(shift)
-    share = dict.fromkeys(shifts, 1 / len(shifts))
+    share = equal_weights(shifts)
     return {
         ID: {"id": 1.0},
         OOD: share,
         GAP: gap_weights(shifts),
-        **{name: dict.fromkeys(members, 1 / len(members)) for name, members in families.items()},
+        **{name: equal_weights(members) for name, members in families.items()},
     }
 
 
