@@ -51,14 +51,17 @@ def bench_report(
       flatqat bench report --plot tax --output tax.pdf
       flatqat bench report --with reference
     """
+    from flatqat.bench.report.by_method import VIEWS
     from flatqat.bench.report.choice import Choice
+    from flatqat.bench.report.render import FORMATS
     from flatqat.commands.execute import report
     from flatqat.commands.report_options import ReportOptions
+    from flatqat.errors import choose
 
     options = ReportOptions(
         results=results,
-        form=form,
-        by=by,
+        format=choose("format", form, FORMATS),
+        view=choose("value of --by", by, VIEWS),
         output=output,
         against=against,
         plot=plot,

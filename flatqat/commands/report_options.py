@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatqat.bench.gate.reference import Pack, read_pack
-from flatqat.bench.report.by_method import VIEWS, View
+from flatqat.bench.report.by_method import View
 from flatqat.bench.report.choice import Choice
 from flatqat.bench.report.render import ALL, FORMATS, WHOLE, Format
 from flatqat.commands.written import check_output
-from flatqat.errors import UsageError, choose
+from flatqat.errors import UsageError
 
 COMPARED_WITH = "qat"
 COMPARING = ("study", "html")
@@ -24,13 +24,12 @@ BESIDE = tuple(form for form in FORMATS if form not in WHOLE)
 class ReportOptions:
     """What a report shows and where it goes, as the options of the command have it.
 
-    Making one raises UsageError on an unknown format or view, on options that exclude each other, and on an
-    output that cannot be written.
+    Making one raises UsageError on options that exclude each other and on an output that cannot be written.
 
     Attributes:
         results: The results folder.
-        form: The name of the format.
-        by: The name of the view.
+        format: The format.
+        view: What a row of a table is.
         output: The file to write, None for the terminal.
         against: The method that a study or page compares others with, None for the usual one.
         plot: The name of a picture to draw in place of tables.
@@ -41,8 +40,8 @@ class ReportOptions:
     """
 
     results: Path
-    form: str = "table"
-    by: str = "method"
+    format: Format = "table"
+    view: View = "method"
     output: Path | None = None
     against: str | None = None
     plot: str | None = None
@@ -50,16 +49,6 @@ class ReportOptions:
     beside: Path | None = None
     choice: Choice = ALL
     all_revisions: bool = False
-
-    @property
-    def view(self) -> View:
-        """The view. Raises UsageError on an unknown one."""
-        return choose("value of --by", self.by, VIEWS)
-
-    @property
-    def format(self) -> Format:
-        """The format. Raises UsageError on an unknown one."""
-        return choose("format", self.form, FORMATS)
 
     @property
     def compared_with(self) -> str:
