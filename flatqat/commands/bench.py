@@ -56,7 +56,7 @@ def bench_run(
         bool,
         flag(
             "--compute-matched",
-            "Give single-pass methods except fp twice the steps, so that all methods cost the same.",
+            "Give single-pass methods except fp twice the steps: all that train on low bits cost the same.",
         ),
     ] = False,
     weights: Weights = None,
@@ -132,7 +132,8 @@ def bench_run(
     computed again, so the same command resumes an interrupted run, and runs that share a results folder share
     the work. Options that take several values may be repeated or take a comma-separated list. Exits 3 if a
     cell failed, was skipped or lacks its flatness; a flatness that is undefined, as for an infinite loss,
-    does not count. `--dry-run` exits 2 if data is missing, and 3 if a cell would fail.
+    does not count. `--dry-run` exits 2 if data is missing, and 3 if a cell would fail or be
+    skipped.
 
     \b
     Examples:

@@ -77,8 +77,8 @@ def next_command(request: Request, records: Iterable[Record]) -> str:
 def dry(plan: "Plan") -> int:
     """Print the cells, the state of the data and an estimate of the time.
 
-    Returns 0, 2 when data is missing, or 3 when a cell would fail. Raises what stops a run before it computes
-    anything, and writes nothing.
+    Returns 0, 2 when data is missing, or 3 when a cell would fail or be skipped. Raises what stops a
+    run before it computes anything, and writes nothing.
     """
     from flatqat.bench.cell.session import Session
     from flatqat.bench.engine.auto_jobs import processes
@@ -102,8 +102,8 @@ def dry(plan: "Plan") -> int:
         count = processes(left, session)
         where = f"{session.device}{f', in {count} processes' * (count > 1)}"
         console.print(f"about {seconds(estimate(left, session, timed, count))} on {where}")
-    fails = any((trouble := troubles.get(lack.job)) and trouble.status == "failed" for lack in todo)
-    return MISTAKE if missing else INCOMPLETE if fails else OK
+    is_whole = len(left) == len(todo) and not any(job.skip for job in plan.scored())
+    return MISTAKE if missing else OK if is_whole else INCOMPLETE
 
 
 def _state(job: "Job", todo: "Sequence[Lack]", troubles: "Troubles") -> str:

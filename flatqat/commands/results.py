@@ -13,11 +13,11 @@ from flatqat.errors import UsageError, counted
 results = group("results", "List, show, check, merge, compact and remove stored cells.")
 Patterns = Annotated[
     list[str] | None,
-    argument("CELL", "How ids or labels begin; * and ? stand for anything.", autocompletion=cells),
+    argument("CELL", "How ids or labels begin; * is any text, ? one character.", autocompletion=cells),
 ]
 NamedPatterns = Annotated[
     list[str],
-    argument("CELL", "How ids or labels begin; * and ? stand for anything.", autocompletion=cells),
+    argument("CELL", "How ids or labels begin; * is any text, ? one character.", autocompletion=cells),
 ]
 
 
@@ -30,8 +30,8 @@ def options() -> None:
 def list_cells(cells: Patterns = None, results: Results = Path("results")) -> None:
     """List stored cells.
 
-    A line has the label, whose end is the id, the recipe and other settings, the status, the date of the
-    record, and the size with weights. An older cell is one that an edit of the code has replaced.
+    A line has the label, whose end is the id, the recipe and other settings, the status, the size with
+    weights, and when it was last run. An older cell is one that an edit of the code has replaced.
 
     \b
     Examples:
@@ -67,8 +67,8 @@ def remove_cells(
 ) -> None:
     """Remove stored cells.
 
-    That is their records, outcomes, pictures and unfinished work, and weights and images of a gallery that no
-    other cell needs.
+    That is their records, outcomes, pictures, sensitivity measurements and unfinished work, and weights and
+    images of a gallery that no other cell needs.
 
     \b
     Examples:
@@ -172,7 +172,7 @@ def migrate(folder: Annotated[Path, argument("DIR", "A results folder.")]) -> No
 
     Older records can be read as they are; this gives all files of a folder the same format. Every file is
     replaced in one step, and running the command again changes nothing. The ids of cells stay the same, so
-    outcomes, weights and baselines still fit. Baselines are read in both formats and are not rewritten.
+    outcomes, weights and baselines still fit. Baselines are read in every format and are not rewritten.
 
     \b
     Example:

@@ -47,7 +47,10 @@ def sensitivity(
     ] = None,
     shift: Annotated[
         Names,
-        option("NAMES", "Shifts, or patterns such as 'fog/*'.  [default: the severity nearest 3 of each]"),
+        option(
+            "NAMES",
+            "Shifts, or patterns such as 'fog/*'.  [default: the first of each family, severity 3]",
+        ),
     ] = None,
     limit: Annotated[
         int, option("N", "Images per shift, and in total of those that choose bits.", min=4)

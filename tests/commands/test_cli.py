@@ -61,6 +61,15 @@ def test_dry_run_computes_nothing(flatqat, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.parametrize("how", [(), ("--dry-run",)], ids=["run", "dry run"])
+def test_a_dry_run_exits_as_the_run_where_a_cell_is_skipped(flatqat, tmp_path, how):
+    """`anchor` has nothing to do where activations alone are rounded; the row beside it is there."""
+    bits = ("--method", "fp,anchor", "--bits", "w32a4", "--no-flatness")
+    done = flatqat(*TOY_RUN, "--results", tmp_path / "r", "--seeds", "0,", *bits, *how)
+    assert "anchor only changes how weights are rounded" in " ".join((done.out + done.err).split())
+    assert done.code == 3
+
+
 def test_dry_run_tells_the_cells_of_a_sweep_apart(flatqat, tmp_path):
     sweep = ("--method", "anchor", "--set", "anchor.strength=0.5,2")
     done = flatqat(*TOY_RUN, "--results", tmp_path / "r", "--dry-run", *sweep)

@@ -16,7 +16,7 @@ class Only:
     the name of a row (`ood`), or for both (`qat 4 ood`).
 
     Attributes:
-        patterns: The patterns, in which `*`, `?` and `[...]` stand for anything.
+        patterns: The patterns, with the wildcards `*`, `?` and `[...]`.
         labels: The labels of the cells of each name.
         rows: The names of all rows.
     """

@@ -17,5 +17,5 @@ def candidates(records: Collection[Record], name: str) -> str:
 
 
 def begins(cell: Cell, pattern: str) -> bool:
-    """Whether the id or the label of a cell begins with a pattern, in which * and ? stand for anything."""
+    """Whether the id or the label of a cell begins with a pattern, with the wildcards * and ?."""
     return any(fnmatchcase(name, f"{pattern}*") for name in (cell.id, cell.label))

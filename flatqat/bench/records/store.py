@@ -178,7 +178,7 @@ class Store(Work):
         return paths
 
     def find(self, name: str) -> Record:
-        """Return the record whose id or label begins with `name`, in which * and ? stand for anything.
+        """Return the record whose id or label begins with `name`, with the wildcards * and ?.
 
         Raises StoreError if there is none or several, or if it is not finished.
         """

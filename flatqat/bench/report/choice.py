@@ -21,7 +21,7 @@ from flatqat.spec import QuantSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Names of rows, in which * and ? stand for anything; none stand for all.
+    """Names of rows, with the wildcards * and ?; none stand for all.
 
     Attributes:
         methods: Methods with all their settings (`anchor`), or the names of rows (`anchor(strength=0.3)`).
