@@ -164,6 +164,18 @@ def test_links_lead_somewhere(page):
             assert heading in anchors, target
 
 
+def test_the_messages_that_are_explained_are_those_of_the_code():
+    """Each part of a message between two ellipses stands in the source, where a value may interrupt it."""
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "flatqat").rglob("*.py"))
+    source = re.sub(r'"\s*f?"', "", source)  # texts that go on in the next line of code
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = "\n".join(re.findall(r"```text\n(.*?)```", page, re.DOTALL)).splitlines()
+    parts = [part for message in messages for part in re.split(r"…|, got|; |: |'eval'|FILE", message)]
+    wanted = [part.strip() for part in parts if len(part.split()) > 1]
+    assert len(wanted) > 30
+    assert not [part for part in wanted if part not in source]
+
+
 def test_the_drawing_of_the_rooms_is_complete():
     """The page on the design names every file and folder of the package, and every room of the benchmark."""
     lines = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("flatqat/\n")[2].splitlines()
