@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from flatqat.bench.records.files import is_special, unwritable
-from flatqat.bench.records.store import OWN_FOLDERS
+from flatqat.bench.records.writable import OWN_FOLDERS
 from flatqat.console.terminal import terminal
 from flatqat.errors import UsageError, counted
 

@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from flatqat.bench.records import store
-from flatqat.bench.records.store import OWN_FOLDERS
+from flatqat.bench.records.writable import OWN_FOLDERS
 from flatqat.cli import app
 from tests.helpers import RESULTS, TOY
 from tests.helpers.command_line import assert_one_line_error, leaves

@@ -23,6 +23,7 @@ from flatqat.bench.deploy.summary import summed_up
 from flatqat.bench.deploy.sweep import SideBySide, Swept, first_window
 from flatqat.bench.records.deployments import with_deployment
 from flatqat.bench.records.store import Store
+from flatqat.bench.records.writable import check_writable
 from flatqat.console.progress import Progress
 from flatqat.errors import DataError, StoreError, UsageError
 from flatqat.metrics.task import task_of
@@ -82,7 +83,7 @@ def verify_cell(
         if finding.is_fatal:
             raise DataError(f"suite {suite.name}: {finding.what}; {finding.fix}")
     store = Store(results)
-    store.check_writable()
+    check_writable(results)
     check_same_images(suite.on_disk(data_root), data_root, store)
     exact = None
     if options.exact_images:

@@ -12,6 +12,7 @@ from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, Plan
 from flatqat.bench.plan.networks import EVAL, code_files
+from flatqat.bench.records.writable import check_looks_writable, check_writable
 from flatqat.data.images.views import eval_crop
 from flatqat.errors import DataError, FlatqatError, UsageError
 from flatqat.memory import out_of_memory
@@ -37,7 +38,7 @@ def preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: Trou
     _check_jobs(jobs, plan, session, troubles)
     plan.networks.clear()
     if todo:  # a finished matrix may lie in a folder that cannot be written
-        session.store.check_writable()
+        check_writable(session.store.root)
     if new:
         with session.store.claims() as claims, claims.lock("data"):  # another run may have come first
             for suite in new:
@@ -57,7 +58,7 @@ def dry_preflight(todo: Sequence[Lack], plan: Plan, session: Session, troubles: 
     if todo and not fatal:
         _check_images(jobs, session)
         _check_jobs(jobs, plan, session, troubles)
-        session.store.check_may_write()
+        check_looks_writable(session.store.root)
     return fatal
 
 

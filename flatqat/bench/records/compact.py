@@ -15,6 +15,7 @@ from flatqat.bench.records.outcomes import IDS
 from flatqat.bench.records.paired import metric_of
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.united import united
+from flatqat.bench.records.writable import check_writable
 from flatqat.errors import UsageError
 from flatqat.metrics.outcomes import is_right
 from flatqat.spec import Record
@@ -38,7 +39,7 @@ def compact(source: Store, target: Store) -> tuple[int, int]:
     check_images([target, source], [list(held.values()), records])
     plan = [(record, _beside(record, held.get(record.cell.id), source)) for record in records]
     whole = {own.cell.id for own, _ in plan if outcomes_from(own, [source])}
-    target.check_writable()
+    check_writable(target.root)
     for path in source.root.glob("data/*.json"):
         copied(path, target.root)
     for own, record in plan:

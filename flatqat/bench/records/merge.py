@@ -13,6 +13,7 @@ from flatqat.bench.records.files import read_bytes, write_atomically
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.united import united
 from flatqat.bench.records.weights import check_weights
+from flatqat.bench.records.writable import check_writable
 from flatqat.errors import StoreError
 from flatqat.spec import Record
 
@@ -67,7 +68,7 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
         (path, store.pictures.read_seen(path)) for store in stores for path in store.pictures.seen_paths()
     ]
     _check_weights([*sorted(into.glob("weights/*.safetensors")), *files])
-    target.check_writable()
+    check_writable(into)
     for store in stores:
         for path in store.root.glob("data/*.json"):
             copied(path, into)

@@ -17,10 +17,8 @@ a record says makes no path: a record is read only where its cell belongs.
 """
 
 import hashlib
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,12 +30,10 @@ from flatqat.bench.records.claims import Claims
 from flatqat.bench.records.files import (
     Arrays,
     arrays_as_bytes,
-    check_may_write,
     entries,
     is_own,
     read_arrays,
     read_bytes,
-    unwritable_folder,
     write_atomically,
 )
 from flatqat.bench.records.named import results_option
@@ -50,8 +46,6 @@ from flatqat.errors import Misplaced, StoreError, Vanished, found, listed
 from flatqat.spec import Cell, Flatness, Record, SuiteData
 from flatqat.suite import Suite
 
-OWN_FOLDERS = ("records", "weights", "data", "pictures", "sensitivity", ".work")
-"""The folders of a results folder, in which only the store writes."""
 OTHER_FOLDER = "restore the file, or use another --results"
 RECORD_NAME = re.compile(r"[\w.@-]+-s-?\d+-[0-9a-f]{12}\.json")
 
@@ -63,26 +57,6 @@ class Store(Work):
         super().__init__(root)
         self.pictures = Pictures(root)
         self._left_out: set[Path] = set()
-
-    def check_writable(self) -> None:
-        """Raise StoreError on a folder that cannot be written, now rather than after hours of training."""
-        folder = self.root
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for folder in self._folders():
-                tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise unwritable_folder(folder, error.strerror) from error
-
-    def check_may_write(self) -> None:
-        """Raise what `check_writable` does, as far as that shows without writing anything."""
-        for folder in self._folders():
-            check_may_write(folder)
-
-    def _folders(self) -> list[Path]:
-        """Return where files are written: the results folder and, of its own folders, those that exist."""
-        own = [path for name in OWN_FOLDERS if os.path.lexists(path := self.root / name)]
-        return [self.root, *own, *filter(Path.is_dir, self.root.glob("records/*"))]
 
     def data(self, suite: Suite) -> SuiteData | None:
         """Return what a suite's results are made from, or None if there are none yet."""

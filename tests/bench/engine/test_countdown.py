@@ -150,6 +150,10 @@ def test_a_finished_matrix_needs_no_folder_that_can_be_written(flatqat, tmp_path
 
 def test_a_finished_matrix_writes_nothing(tmp_path, monkeypatch):
     run_plan(plan_of(tmp_path))
-    for name in ("check_writable", "write_record", "write_data"):
-        monkeypatch.setattr(f"flatqat.bench.records.store.Store.{name}", lambda *args: pytest.fail("written"))
+    for name in (
+        "records.store.Store.write_record",
+        "records.store.Store.write_data",
+        "engine.preflight.check_writable",
+    ):
+        monkeypatch.setattr(f"flatqat.bench.{name}", lambda *args: pytest.fail("written"))
     assert [record.status for record in run_plan(plan_of(tmp_path))] == ["done", "done"]

@@ -76,10 +76,10 @@ def test_what_another_command_writes_during_a_merge_stays(folders, tmp_path, mon
     (record, *_) = Store(folders[0]).records()
     Store(folders[0]).write_record(replace(record, last_run="2031-01-01T00:00:00+00:00"))
 
-    def measure_meanwhile(self):
+    def measure_meanwhile(_):
         store.write_record(replace(record, flatness=flatness(0.1, 0.2)))
 
-    monkeypatch.setattr(Store, "check_writable", measure_meanwhile)
+    monkeypatch.setattr(module, "check_writable", measure_meanwhile)
     merge(folders, tmp_path / "c")
     assert store.record(record.cell).flatness == flatness(0.1, 0.2)
     assert store.record(record.cell).last_run.startswith("2031")

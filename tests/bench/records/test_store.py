@@ -114,21 +114,6 @@ def test_a_failing_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_an_unwritable_folder_is_an_error(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="expected a folder that can be written"):
-        Store(tmp_path / "file" / "results").check_writable()
-
-
-@pytest.mark.parametrize("name", ["records", "weights", "data", ".work"])
-def test_an_unwritable_folder_in_a_results_folder_is_an_error(tmp_path, name):
-    """It would be found at the end of a run; a file stands for a folder that root, too, cannot write to."""
-    (tmp_path / name).write_text("")
-    for check in (Store(tmp_path).check_writable, Store(tmp_path).check_may_write):
-        with pytest.raises(StoreError, match=rf"{name}: expected a folder that can be written"):
-            check()
-
-
 @pytest.mark.parametrize(
     "text",
     [
