@@ -9,7 +9,7 @@ from flatqat.bench.cell.environment import prepare
 from flatqat.console.progress import progress_for
 from flatqat.console.terminal import terminal
 from flatqat.data.corruptions.names import NAMES, SEVERITIES
-from flatqat.errors import UsageError, choose
+from flatqat.errors import UsageError, choose, counted
 from flatqat.suite import Suite
 
 
@@ -34,8 +34,8 @@ def generate_suite(
     prepare(torch.device("cpu"), threads)
     data, names = suite.corruptible(source)
     folders = list(product(corruptions or NAMES, levels or SEVERITIES))
-    title, images = f"{len(folders)} folders of {len(data)} images", len(folders) * len(data)
-    with progress_for(terminal(stderr=True)).task(title, images) as advance:
+    title = f"{counted(len(folders), 'folder')} of {counted(len(data), 'image')}"
+    with progress_for(terminal(stderr=True)).task(title, len(folders) * len(data)) as advance:
         write = partial(generate, data, names, to, table="imagenet", workers=workers, advance=advance)
         for corruption, severity in folders:
             write(corruption=corruption, severity=severity)

@@ -107,7 +107,8 @@ def _notes(found: "Found", sweep: "LayerSweep", table: "LayerChanges") -> list[s
     return [
         f"Points of {title} by which lower bits of a layer change the score; most costly under shift first. "
         f"{base}: {rounded(table.base[ID].value)} ID, {rounded(table.base[OOD].value)} OOD. ±: half of the "
-        "95% interval over images alone, which speaks of this training; *: an interval without zero. Images: "
+        "95% interval over images alone, which speaks of this training; *, in a column without ±: an "
+        "interval without zero. Images: "
         f"{images}.{split}",
         f"{sure} of {len(table.networks)} layers cost accuracy under shift beyond doubt (Holm, 5%). The "
         f"median interval reaches ±{rounded(widths[len(widths) // 2])} points: what a layer costs below that "

@@ -1,9 +1,13 @@
 """How well a network's confidence tells shifted images from those that it was trained for."""
 
+from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from flatqat.spec import Score
 
 
 def auroc(known: NDArray[Any], shifted: NDArray[Any]) -> float:
@@ -18,3 +22,17 @@ def auroc(known: NDArray[Any], shifted: NDArray[Any]) -> float:
     order = np.sort(shifted)
     below, not_above = (np.searchsorted(order, known, side=side).sum() for side in ("left", "right"))
     return float(below + not_above) / (2 * known.size * shifted.size)
+
+
+def detection(outcomes: Mapping[str, NDArray[Any]], shifts: Iterable[str]) -> dict[str, Score]:
+    """Return in percent how well confidence tells the images of each shift from those of `id`, see `auroc`.
+
+    `outcomes` has a cell's arrays as `<shift>:<name>`. Nothing is returned where they have no confidences.
+    """
+    if (known := outcomes.get("id:confidence")) is None:
+        return {}
+    values = {shift: 100 * auroc(known, outcomes[f"{shift}:confidence"]) for shift in shifts}
+    return {
+        shift: Score(value=value if isfinite(value) else None, n=len(outcomes[f"{shift}:confidence"]))
+        for shift, value in values.items()
+    }

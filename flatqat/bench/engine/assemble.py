@@ -1,8 +1,6 @@
 """The record of a cell, assembled from what training, measuring and evaluating left in the store."""
 
-from collections.abc import Iterable
 from dataclasses import replace
-from math import isfinite
 from typing import Any, TypeVar
 
 import torch
@@ -16,7 +14,7 @@ from flatqat.bench.records.pictures import Labels, Predicted
 from flatqat.bench.records.store import Store
 from flatqat.bench.records.weights import training_log
 from flatqat.bench.records.work import AS_USUAL
-from flatqat.metrics.detection import auroc
+from flatqat.metrics.detection import detection
 from flatqat.spec import Environment, Flatness, Protocol, Record, Score, ScoringLog, TrainLog
 from flatqat.spec.flatness import SpaceFlatness
 from flatqat.spec.reading import to_plain
@@ -53,20 +51,6 @@ def assemble(
         env=env,
     )
     return record, outcomes, pictures
-
-
-def detection(outcomes: Arrays, shifts: Iterable[str]) -> dict[str, Score]:
-    """Return in percent how well confidence tells the images of each shift from those of `id`, see `auroc`.
-
-    `outcomes` has a cell's arrays as `<shift>:<name>`. Nothing is returned where they have no confidences.
-    """
-    if (known := outcomes.get("id:confidence")) is None:
-        return {}
-    values = {shift: 100 * auroc(known, outcomes[f"{shift}:confidence"]) for shift in shifts}
-    return {
-        shift: Score(value=value if isfinite(value) else None, n=len(outcomes[f"{shift}:confidence"]))
-        for shift, value in values.items()
-    }
 
 
 def with_flatness(job: Job, store: Store) -> Record:

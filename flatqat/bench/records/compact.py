@@ -21,6 +21,7 @@ from flatqat.metrics.outcomes import is_right
 from flatqat.spec import Record
 
 MARGIN = "margin"
+NEVER_COPIED = ("weights", "pictures", "sensitivity")
 
 
 def compact(source: Store, target: Store) -> tuple[int, int]:
@@ -28,12 +29,16 @@ def compact(source: Store, target: Store) -> tuple[int, int]:
 
     Weights and pictures are not copied. Existing cells are kept, so that cells can be added as they finish.
 
-    Raises UsageError if both are one folder; StoreError, before anything is written, on a damaged record or
-    damaged outcomes, or if the target has other images or a cell with other numbers.
+    Raises UsageError if both are one folder, or the target is no compact copy; StoreError, before anything is
+    written, on a damaged record or damaged outcomes, or if the target has other images or a cell with other
+    numbers.
     """
     if source.root.resolve() == target.root.resolve():
         expected = f"expected another folder than {source.root}, which stays as it is"
         raise UsageError(f"--into: {expected}, got the same")
+    if extra := [name for name in NEVER_COPIED if (target.root / name).exists()]:
+        expected = f"expected a new folder or an earlier compact copy, got one with {extra[0]}"
+        raise UsageError(f"--into: {expected}: {target.root}; choose another")
     records = source.some_records()
     held = {record.cell.id: record for record in (target.records() if target.root.is_dir() else [])}
     check_images([target, source], [list(held.values()), records])

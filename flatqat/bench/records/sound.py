@@ -16,6 +16,7 @@ from flatqat.bench.records.sound_pictures import wrong_pictures, wrong_predictio
 from flatqat.bench.records.store import RECORD_NAME, Store
 from flatqat.bench.records.weights import check_weights, digest_of_stored
 from flatqat.errors import StoreError, UsageError, found
+from flatqat.metrics.detection import detection
 from flatqat.spec import Record, ShiftInfo
 
 ShiftsOf = Callable[[Record], Mapping[str, ShiftInfo]]
@@ -130,11 +131,33 @@ class Examined:
             got = "scores alone" if odd[0] in record.scores else "outcomes alone"
             yield f"scores.{odd[0]}: expected scores and outcomes, got {got}"
             return
+        yield from self._detected(record, groups)
         for shifts, arrays in groups:
             for place, shift in enumerate(shifts):
                 yield from self._rescored(
                     record, shift, {name: array[place] for name, array in arrays.items()}
                 )
+
+    def _detected(self, record: Record, groups: Sequence[tuple[list[str], Arrays]]) -> Iterator[str]:
+        """Yield the AUROC of a set that does not follow from the confidences of its images and of ID's.
+
+        A compact copy has no confidences.
+        """
+        confidences = {
+            f"{shift}:confidence": arrays["confidence"][place]
+            for shifts, arrays in groups
+            if "confidence" in arrays
+            for place, shift in enumerate(shifts)
+        }
+        kept = {shift: scores["auroc"] for shift, scores in record.scores.items() if "auroc" in scores}
+        if not confidences:
+            return
+        expected = detection(confidences, [shift for shift in kept if f"{shift}:confidence" in confidences])
+        for shift, score in kept.items():
+            self.scores += 1
+            value = expected[shift].value if shift in expected and shift != "id" else None
+            if not _same(value, score.value):
+                yield f"scores.{shift}.auroc.value: expected {value}, from its outcomes, got {score.value}"
 
     def _rescored(self, record: Record, shift: str, arrays: Arrays) -> Iterator[str]:
         """Yield the scores of a set that are not those of its outcomes."""

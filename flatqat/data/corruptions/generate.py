@@ -78,9 +78,15 @@ def _write_missing(
     workers: int,
     advance: Advance,
 ) -> None:
-    """Write the images that are not in a severity's folder, then the hashes of all."""
+    """Write the images that are not in a severity's folder, then the hashes of all.
+
+    A file that is not the one whose hash was recorded is written again.
+    """
     hashes = folder.with_name(f"{severity}.sha256")
     there = _names_below(folder, names)
+    if hashes.exists():
+        recorded = dict(line.split("  ", 1)[::-1] for line in os.fsdecode(hashes.read_bytes()).splitlines())
+        there = {name for name in there if name in recorded and _digest(folder / name) == recorded[name]}
     todo = torch.tensor([index for index, name in enumerate(names) if name not in there])
     advance(len(data) - len(todo))
     if hashes.exists() and not len(todo):

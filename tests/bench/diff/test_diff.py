@@ -234,7 +234,7 @@ def test_a_word_is_a_folder_or_a_row(tmp_path, monkeypatch):
             diff(a, b, results)
     with pytest.raises(StoreError, match="results folder no/where: expected a folder, found none"):
         diff("no/where", "old", results)
-    with pytest.raises(UsageError, match=r"unknown folder, or row of absent, 'x': expected one of \(none\)"):
+    with pytest.raises(UsageError, match=r"unknown folder, or row of absent, 'x': expected none, since"):
         diff("x", "old", tmp_path.joinpath("absent").relative_to(tmp_path))
 
 

@@ -25,6 +25,15 @@ def source(tmp_path) -> Store:
     return study_records.planted(tmp_path / "source")
 
 
+@pytest.mark.parametrize("name", ["weights", "pictures", "sensitivity"])
+def test_a_folder_that_is_no_compact_copy_is_refused(source, tmp_path, name):
+    """Half of its cells would have outcomes of one kind and half of another."""
+    (tmp_path / "whole" / name).mkdir(parents=True)
+    with pytest.raises(UsageError, match=f"--into: expected a new folder or .* got one with {name}"):
+        compact(source, Store(tmp_path / "whole"))
+    assert [path.name for path in (tmp_path / "whole").iterdir()] == [name]
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

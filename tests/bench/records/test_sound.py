@@ -19,7 +19,7 @@ from flatqat.bench.records.weights import digest_of_stored
 from flatqat.errors import StoreError
 from flatqat.metrics.classification import ClassificationMeter
 from flatqat.metrics.segmentation import SegmentationMeter
-from flatqat.spec import Cell, QuantSpec, Record
+from flatqat.spec import Cell, QuantSpec, Record, Score
 from tests.helpers import RESULTS
 from tests.helpers.records import environment, protocol, shift_info, train_log
 from tests.helpers.street_records import FP
@@ -266,6 +266,36 @@ def test_a_calibration_error_follows_from_stored_confidences(tmp_path):
     store.write_record(replace(record, scores={"id": changed}), arrays)
     (line,) = Examined(store).problems
     assert "scores.id.ece.value: expected " in line
+
+
+def test_an_auroc_follows_from_stored_confidences(tmp_path):
+    """Here confidence tells three of four pairs of images apart, and nobody stores an AUROC of ID itself."""
+    arrays = {"id:margin": np.array([1.0, 1.0]), "fog/1:margin": np.array([1.0, 1.0])}
+    arrays |= {"id:confidence": np.array([0.9, 0.6]), "fog/1:confidence": np.array([0.7, 0.5])}
+    arrays |= {"id:pred": np.array([0, 1]), "fog/1:pred": np.array([0, 1])}
+    (meter := ClassificationMeter(2)).add(torch.eye(2), torch.arange(2))
+    scores = dict.fromkeys(("id", "fog/1"), meter.result()[0])
+    store = Store(tmp_path)
+    shifts = {"id": shift_info("id"), "fog/1": shift_info("fog")}
+    record = Record(
+        cell=FP,
+        status="done",
+        scores=scores | {"fog/1": scores["fog/1"] | {"auroc": Score(value=75.0, n=2)}},
+        protocol=protocol(shifts, quant=QuantSpec()),
+        env=environment(),
+        train=train_log(),
+    )
+
+    def wrong(record: Record) -> list[str]:
+        store.write_record(record, arrays)
+        return [line for line in Examined(store).problems if ".auroc." in line]
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "streets.json").write_text('{"fingerprint": "d"}')
+    assert wrong(record) == []
+    invented = {"fog/1": scores["fog/1"] | {"auroc": Score(value=99.9, n=2)}}
+    (line,) = wrong(replace(record, scores=record.scores | invented))
+    assert "scores.fog/1.auroc.value: expected 75.0, from its outcomes, got 99.9" in line
 
 
 def test_a_failed_cell_is_no_problem(tmp_path):

@@ -58,6 +58,19 @@ def test_hashes_are_those_of_the_files(data, tmp_path):
     assert subprocess.run(check, cwd=folder, check=False).returncode == 0
 
 
+def test_a_damaged_file_is_made_again_and_never_hashed(data, tmp_path):
+    make(data, tmp_path)
+    folder = tmp_path / "gaussian_noise" / "3"
+    before = (tmp_path / "gaussian_noise" / "3.sha256").read_text()
+    (folder / NAMES[0]).write_bytes(b"")
+    (folder / NAMES[1]).unlink()
+    make(data, tmp_path)
+    assert (tmp_path / "gaussian_noise" / "3.sha256").read_text() == before
+    assert (
+        subprocess.run(["sha256sum", "-c", "--quiet", "../3.sha256"], cwd=folder, check=False).returncode == 0
+    )
+
+
 def test_a_stopped_call_goes_on_and_ends_the_same(data, tmp_path, monkeypatch):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     make(data, whole)
