@@ -294,7 +294,7 @@ def test_an_auroc_follows_from_stored_confidences(tmp_path):
     (tmp_path / "data" / "streets.json").write_text('{"fingerprint": "d"}')
     assert wrong(record) == []
     invented = {"fog/1": scores["fog/1"] | {"auroc": Score(value=99.9, n=2)}}
-    (line,) = wrong(replace(record, scores=record.scores | invented))
+    (line,) = wrong(replace(record, scores=dict(record.scores) | invented))
     assert "scores.fog/1.auroc.value: expected 75.0, from its outcomes, got 99.9" in line
 
 
