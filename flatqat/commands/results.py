@@ -154,7 +154,7 @@ def check(folder: Annotated[Path, argument("DIR", "A results folder.")]) -> None
 
     Every record must have the shape of its schema, the id of its cell, the fingerprint of the folder's
     images, and outcomes with its hash; and the scores that follow from these outcomes are computed again:
-    top-1, ECE, mIoU, pixel accuracy and IoU. It needs neither weights nor data nor a GPU. Exits 1 if
+    top-1, ECE, AUROC, mIoU, pixel accuracy and IoU. It needs neither weights nor data nor a GPU. Exits 1 if
     anything is wrong.
 
     \b
