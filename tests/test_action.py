@@ -79,7 +79,7 @@ def test_a_second_use_in_the_job_compares_with_the_folder_of_the_first(runner):
     assert runner.outputs["check"] == {"exit-code": "1"}
     assert "::error title=fp%3A regressed::" in runner.log
     assert "### REGRESSED (tolerance 0.5 points" in runner.summary
-    assert outcomes(runner)["noise"] == "failure"
+    assert outcomes(runner)["ood"] == "failure"
     assert (runner.made / "check.md").read_text().startswith("### REGRESSED")
 
 

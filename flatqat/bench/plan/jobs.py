@@ -12,7 +12,7 @@ from flatqat.bench.plan.own_code import code_hash
 from flatqat.bench.plan.request import DEFAULT_SEEDS, Request
 from flatqat.bench.plan.settings import Settings, changed, configure, sweep
 from flatqat.blame import asked
-from flatqat.errors import PluginError, StoreError, UsageError, choose, found
+from flatqat.errors import PluginError, StoreError, UsageError, choose, found, listed
 from flatqat.spec import Cell, QuantSpec, Recipe
 from flatqat.suite import Suite
 
@@ -97,8 +97,8 @@ def make_plan(request: Request) -> Plan:
     registry.forget_edited()
     for file in request.plugins:
         registry.add_plugin(Path(file))
-    specs = _specs(request)
     _check_settings(request)
+    specs = _specs(request)
     if (got := found(request.results)) not in ("a folder", "none"):
         problem = f"results folder {request.results}: expected a folder, got {got}"
         raise StoreError(f"{problem}; choose another with --results")
@@ -161,6 +161,10 @@ def suite_or_family(name: str) -> Suite:
 
 
 def _specs(request: Request) -> list[QuantSpec]:
+    """Return what to quantize to. Raises UsageError on no bits for a method that needs some."""
+    needing = [name for name in request.methods if registry.load(registry.METHODS, name).quantizes]
+    if needing and not request.bits:
+        raise UsageError(f"Request.bits: expected bits such as '4' for {listed(needing)}, got none")
     keep = None if request.keep is None else ",".join(request.keep)
     layer_bits = ",".join(request.layer_bits) or None
     specs = [QuantSpec.parse(text, keep=keep, layer_bits=layer_bits) for text in request.bits]

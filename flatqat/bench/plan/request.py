@@ -137,7 +137,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 CHECKS: Mapping[str, Check] = {
     "suites": texts("digits-c"),
     "methods": texts("qat", least=1),
-    "bits": texts("4", least=1),
+    "bits": texts("4"),
     "keep": optional(texts("first")),
     "layer_bits": texts("layer4.*=w2a4"),
     "models": texts("tiny"),

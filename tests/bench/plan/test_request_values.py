@@ -23,7 +23,6 @@ PATHS = ("weights", "data_root", "results")
         ({"seeds": (True,)}, "seeds: expected a whole number"),
         ({"seeds": 3}, r"seeds: expected whole numbers such as \(0, 1, 2\), got 3"),
         ({"seeds": ()}, "seeds: expected whole numbers"),
-        ({"bits": ()}, "bits: expected texts such as"),
         ({"limit": 1}, "limit: expected a whole number of at least 2, got 1"),
         ({"limit": "5"}, "limit: expected a whole number"),
         ({"jobs": 0}, "jobs: expected a whole number from 1 to 1024, got 0"),
@@ -68,6 +67,12 @@ def test_what_notebooks_pass_becomes_what_fields_hold():
 def test_a_request_without_suites_cannot_be_run():
     with pytest.raises(UsageError, match=r"Request.suites: expected at least one suite, got none"):
         flatqat.run(Request(suites=()))
+
+
+def test_methods_that_quantize_need_bits():
+    """Without any they ran nothing, and said nothing; full precision needs none."""
+    with pytest.raises(UsageError, match=r"Request.bits: expected bits such as '4' for qat, sam, got"):
+        flatqat.run(Request(methods=("fp", "qat", "sam"), bits=()))
 
 
 @pytest.mark.parametrize("given", [None, {}, "digits-c"])
