@@ -40,7 +40,7 @@ def streets(tmp_path_factory) -> Store:
     return store
 
 
-@pytest.fixture(params=["schema 1", "schema 2", "segmentation"])
+@pytest.fixture(params=[pytest.param("schema 1", marks=pytest.mark.slow), "schema 2", "segmentation"])
 def stored(request, streets) -> tuple[Path, dict[str, Any]]:
     """The file of a record, and its JSON with a few shifts, since all are alike."""
     if request.param == "segmentation":
