@@ -78,12 +78,12 @@ def merge(sources: Sequence[Path], into: Path, *, weights: bool = True) -> Merge
     with target.claims() as claims:
         for record in plan.values():
             with target.locked(record.cell, claims) as present:
+                if present and present != held.get(record.cell.id):  # another command has changed it since
+                    record = united(present, record, str(into))
                 source = sources_of[record.cell.id]
                 if source and source is not target:
                     outcomes = read_bytes(source.outcomes_path(record.cell))
                     write_atomically(target.outcomes_path(record.cell), outcomes)
-                if present and present != held.get(record.cell.id):  # another command has changed it since
-                    record = united(present, record, str(into))
                 if record != present:
                     target.write_record(record)
             if source := pictured[record.cell.id]:

@@ -149,9 +149,9 @@ class Examined:
             if "confidence" in arrays
             for place, shift in enumerate(shifts)
         }
-        kept = {shift: scores["auroc"] for shift, scores in record.scores.items() if "auroc" in scores}
         if not confidences:
             return
+        kept = {shift: scores["auroc"] for shift, scores in record.scores.items() if "auroc" in scores}
         expected = detection(confidences, [shift for shift in kept if f"{shift}:confidence" in confidences])
         for shift, score in kept.items():
             self.scores += 1

@@ -83,13 +83,12 @@ def _write_missing(
     A file that is not the one whose hash was recorded is written again.
     """
     hashes = folder.with_name(f"{severity}.sha256")
-    there = _names_below(folder, names)
-    if hashes.exists():
-        recorded = dict(line.split("  ", 1)[::-1] for line in os.fsdecode(hashes.read_bytes()).splitlines())
-        there = {name for name in there if name in recorded and _digest(folder / name) == recorded[name]}
+    there, recorded = _names_below(folder, names), _recorded(hashes)
+    if recorded is not None:
+        there = {name for name in there.intersection(names) if _digest(folder / name) == recorded.get(name)}
     todo = torch.tensor([index for index, name in enumerate(names) if name not in there])
     advance(len(data) - len(todo))
-    if hashes.exists() and not len(todo):
+    if recorded is not None and not len(todo):
         return
     for parent in sorted({(folder / name).parent for name in names}):
         parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +105,14 @@ def _write_missing(
         digests = pool.map(_digest, [folder / name for name in names])
         lines = [f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True)]
     _write(hashes, os.fsencode("".join(lines)))
+
+
+def _recorded(hashes: Path) -> dict[str, str] | None:
+    """Return the hashes in a file by the names of the images; None where there is no file."""
+    if not hashes.exists():
+        return None
+    lines = os.fsdecode(hashes.read_bytes()).splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
 def _names_below(folder: Path, names: Sequence[str]) -> set[str]:

@@ -85,6 +85,20 @@ def test_what_another_command_writes_during_a_merge_stays(folders, tmp_path, mon
     assert store.record(record.cell).last_run.startswith("2031")
 
 
+def test_a_cell_that_a_run_finishes_meanwhile_keeps_its_outcomes(folders, tmp_path, monkeypatch):
+    """Only the merge fails: nothing of the cell that the run wrote is replaced."""
+    store = Store(tmp_path / "c")
+
+    def finish_meanwhile(_):
+        study_records.put(store, replace(CELL, seed=0), right_of(0, 0.1, {}, [2]))
+
+    monkeypatch.setattr(module, "check_writable", finish_meanwhile)
+    with pytest.raises(StoreError, match="expected one set of scores"):
+        merge(folders, tmp_path / "c")
+    (record,) = store.records()
+    assert store.has_outcomes(record)
+
+
 def test_one_cell_with_two_scores_is_refused_before_anything_is_written(folders, tmp_path):
     study_records.put(Store(folders[1]), replace(CELL, seed=1), right_of(1, 0.1, {}, [2]))
     with pytest.raises(StoreError, match=rf"cell m-qat-4-s1-.*one set of scores, got others in {folders[1]}"):

@@ -71,6 +71,15 @@ def test_a_damaged_file_is_made_again_and_never_hashed(data, tmp_path):
     )
 
 
+def test_a_damaged_file_of_hashes_is_written_again(data, tmp_path):
+    make(data, tmp_path)
+    hashes = tmp_path / "gaussian_noise" / "3.sha256"
+    before = hashes.read_bytes()
+    hashes.write_bytes(b"\xff\n0" + before[:100])
+    make(data, tmp_path)
+    assert hashes.read_bytes() == before
+
+
 def test_a_stopped_call_goes_on_and_ends_the_same(data, tmp_path, monkeypatch):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     make(data, whole)
