@@ -20,7 +20,7 @@ from flatqat.errors import UsageError
 from flatqat.metrics.outcomes import is_right
 from flatqat.spec import Record
 
-MARGIN = "margin"
+MARGIN, CONFIDENCE = "margin", "confidence"
 NEVER_COPIED = ("weights", "pictures", "sensitivity")
 
 
@@ -36,11 +36,14 @@ def compact(source: Store, target: Store) -> tuple[int, int]:
     if source.root.resolve() == target.root.resolve():
         expected = f"expected another folder than {source.root}, which stays as it is"
         raise UsageError(f"--into: {expected}, got the same")
-    if extra := [name for name in NEVER_COPIED if (target.root / name).exists()]:
-        expected = f"expected a new folder or an earlier compact copy, got one with {extra[0]}"
-        raise UsageError(f"--into: {expected}: {target.root}; choose another")
     records = source.some_records()
     held = {record.cell.id: record for record in (target.records() if target.root.is_dir() else [])}
+    extra = [name for name in NEVER_COPIED if (target.root / name).exists()]
+    if extra or any(_has_more(record, target) for record in held.values()):
+        expected = "expected a new folder or an earlier compact copy"
+        raise UsageError(
+            f"--into: {expected}, got one with {[*extra, 'whole outcomes'][0]}: {target.root}; choose another"
+        )
     check_images([target, source], [list(held.values()), records])
     plan = [(record, _beside(record, held.get(record.cell.id), source)) for record in records]
     whole = {own.cell.id for own, _ in plan if outcomes_from(own, [source])}
@@ -54,6 +57,12 @@ def compact(source: Store, target: Store) -> tuple[int, int]:
             target.write_record(record)
     new = len([record for record in records if record.cell.id not in held])
     return new, len(held) + new
+
+
+def _has_more(record: Record, store: Store) -> bool:
+    """Whether the outcomes of a record are more than `_small` keeps."""
+    small = metric_of(record).needs == (MARGIN,)
+    return record.status == "done" and small and bool(store.outcomes(record.cell, [CONFIDENCE]))
 
 
 def _beside(record: Record, known: Record | None, source: Store) -> Record:

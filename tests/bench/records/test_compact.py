@@ -34,6 +34,14 @@ def test_a_folder_that_is_no_compact_copy_is_refused(source, tmp_path, name):
     assert [path.name for path in (tmp_path / "whole").iterdir()] == [name]
 
 
+def test_a_folder_with_whole_outcomes_is_no_compact_copy(source, tmp_path):
+    store, record = Store(tmp_path / "whole"), source.records()[0]
+    arrays = {f"{shift}:{name}": np.ones(N) for shift in record.scores for name in ("margin", "confidence")}
+    store.write_record(record, arrays)
+    with pytest.raises(UsageError, match="compact copy, got one with whole outcomes"):
+        compact(source, store)
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
