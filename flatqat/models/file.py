@@ -6,7 +6,7 @@ by its attribute `eval_transform`, if it has one. The file's content is part of 
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,22 @@ from flatqat.models.base import IMAGENET_MEAN, IMAGENET_STD, ModelSource, Normal
 from flatqat.spec import EvalTransform
 
 
-def _build(name: str, classes: int) -> Normalized:
+def factory_of(name: str) -> Callable[[int], Any]:
+    """Return the function that `PATH.py:FUNCTION` names; the file runs.
+
+    Raises UsageError if there is no such file, PluginError if it fails or has no such function.
+    """
     path, factory = _split(name)
     make = getattr(registry.import_file(path.resolve()), factory, None)
     if not callable(make):
         raise PluginError(f"{path}: expected it to define a function {factory}(classes), got none")
+    function: Callable[[int], Any] = make
+    return function
+
+
+def _build(name: str, classes: int) -> Normalized:
+    make = factory_of(name)
+    path, factory = _split(name)
     try:
         net = make(classes)
     except (Exception, SystemExit) as error:

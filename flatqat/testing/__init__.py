@@ -12,8 +12,9 @@ from traceback import extract_tb
 from typing import Any
 
 from flatqat import registry
-from flatqat.errors import PluginError
+from flatqat.errors import PluginError, UsageError
 from flatqat.models.base import source_of
+from flatqat.models.file import factory_of
 from flatqat.testing import methods, models, quantizers, suites
 
 Check = Callable[[Any], None]
@@ -46,8 +47,16 @@ def check_plugin(target: str | Path, data_root: Path | None = None) -> Iterator[
 
     Yields:
         (check, problem): what is checked, and what is wrong at which line; an empty text if it passes.
+
+    Raises:
+        UsageError: There is no such file, or it has no suite, which `data_root` is for.
+        PluginError: The file fails, or exports nothing.
     """
-    for subject in _subjects(target):
+    subjects = list(_subjects(target))
+    if data_root and not any(subject.kind == registry.SUITES for subject in subjects):
+        kinds = " and ".join(dict.fromkeys(f"a {subject.kind.word}" for subject in subjects))
+        raise UsageError(f"--data-root: expected a suite in {target}, got {kinds}; leave it out")
+    for subject in subjects:
         for check in CHECKS[subject.kind]:
             summary = (check.__doc__ or "").strip().rstrip(".")
             run = partial(check, root=data_root) if subject.kind == registry.SUITES else check
@@ -58,6 +67,7 @@ def _subjects(target: str | Path) -> Iterator[Subject]:
     if str(target).startswith("file:"):
         source, name = source_of(str(target))
         (file,) = source.files(name)
+        factory_of(name)  # raises if there is none
         one = replace(source, names=lambda: [name])
         yield Subject(registry.MODELS, str(target), one, file, name.rpartition(":")[2])
         return

@@ -65,10 +65,17 @@ def test_a_failure_is_reported_with_its_line_in_the_file(flatqat, nets, name, sa
         ("file:nowhere.py:make", "expected a file nowhere.py, got none"),
         ("file:nets.py", "expected 'file:PATH.py:FUNCTION'"),
         ("nowhere.py", "expected a Python file, got none"),
+        ("file:nets.py:other", r"nets.py: expected it to define a function other\(classes\), got none"),
     ],
 )
-def test_what_is_not_there(flatqat, file, said):
+def test_what_is_not_there(flatqat, nets, monkeypatch, file, said):
+    monkeypatch.chdir(nets.parent)
     assert_one_line_error(flatqat("test", file), said)
+
+
+def test_data_is_for_suites(flatqat, nets):
+    done = flatqat("test", f"file:{nets}:good", "--data-root", nets.parent)
+    assert_one_line_error(done, "--data-root: expected a suite in file:.*, got a model; leave it out")
 
 
 QUANTIZER = """

@@ -22,7 +22,7 @@ from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.plan.jobs import Job, make_plan
 from flatqat.bench.plan.networks import EVAL
 from flatqat.console.progress import Progress
-from flatqat.errors import FlatqatError, UsageError, choose
+from flatqat.errors import FlatqatError, UsageError, WeightsError, choose
 from flatqat.metrics.mce import ALEXNET, mce, mce_stderr
 from flatqat.metrics.outcomes import is_right
 
@@ -74,13 +74,21 @@ def figures(models: Sequence[str] = ()) -> list[Figure]:
 
 
 def canary(wanted: Sequence[Figure], session: Session) -> list[Check]:
-    """Check every figure that can be checked; the session's request names weights, data and results."""
+    """Check every figure that can be checked; the session's request names weights, data and results.
+
+    Raises UsageError if it names no weights, and WeightsError if a file that it names does not fit.
+    """
+    request = session.request
+    if not (request.weights or request.pretrained):
+        raise UsageError("no weights were given; pass --weights FILE or --pretrained")
     checks: list[Check] = []
     for model, suite in dict.fromkeys((figure.model, figure.suite) for figure in wanted):
         these = [figure for figure in wanted if (figure.model, figure.suite) == (model, suite)]
         try:
             job = _ready(suite, model, session)
         except Exception as error:  # a bug of one model costs its own figures alone
+            if request.weights and isinstance(error, WeightsError):
+                raise
             reason = _reason(error, model, session)
             checks += [Check(figure=f, verdict="not checked", reason=reason) for f in these]
         else:
@@ -97,10 +105,9 @@ def _reason(error: Exception, title: str, session: Session) -> str:
 
 def _ready(suite: str, model: str, session: Session) -> Job:
     """Return the one job of a model with its weights as they are, stored like those of a cell."""
-    request = session.request
-    if not (request.weights or request.pretrained):
-        raise UsageError("no weights were given; pass --weights FILE or --pretrained")
-    (job,) = make_plan(replace(request, suites=(suite,), models=(model,), recipe=EVAL, spaces=())).jobs
+    (job,) = make_plan(
+        replace(session.request, suites=(suite,), models=(model,), recipe=EVAL, spaces=())
+    ).jobs
     train(job, replace(session, progress=Progress()))
     return job
 

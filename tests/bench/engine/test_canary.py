@@ -14,7 +14,7 @@ from flatqat.bench.engine.canary import Figure, canary, figures
 from flatqat.bench.plan.request import Request
 from flatqat.bench.records.store import Store
 from flatqat.console.progress import PlainProgress
-from flatqat.errors import UsageError
+from flatqat.errors import UsageError, WeightsError
 from flatqat.metrics.mce import ALEXNET
 from flatqat.models.base import Normalized, build
 from flatqat.spec import Recipe
@@ -113,14 +113,20 @@ def test_mce_is_that_of_its_definition(suite, request_):
 
 
 def test_what_cannot_be_checked_says_why(suite, request_, tmp_path):
-    absent = replace(request_, weights=None)
-    (check,) = canary([figure("id", 50.0)], session_of(absent))
-    assert (check.verdict, check.ours) == ("not checked", None)
-    assert "pass --weights FILE or --pretrained" in check.reason
-    other = figure("id", 50.0, suite="imagenet-v2", model="torchvision:alexnet")
+    other = figure("id", 50.0, suite="cifar10-c")
     checks = canary([other, figure("id", 50.0)], session_of(replace(request_, data_root=tmp_path)))
-    assert checks[0].verdict == "not checked"
+    assert (checks[0].verdict, checks[0].ours) == ("not checked", None)
+    assert "expected" in checks[0].reason
     assert checks[1].ours is not None
+
+
+def test_weights_that_cannot_be_used_are_no_lack_of_data(suite, request_, tmp_path):
+    with pytest.raises(UsageError, match="pass --weights FILE or --pretrained"):
+        canary([figure("id", 50.0)], session_of(replace(request_, weights=None)))
+    junk = tmp_path / "junk.pt"
+    junk.write_bytes(b"junk")
+    with pytest.raises(WeightsError, match="expected tensors alone"):
+        canary([figure("id", 50.0)], session_of(replace(request_, weights=junk)))
 
 
 def test_figures_of_one_call_share_their_scores(suite, request_, monkeypatch):
