@@ -98,7 +98,9 @@ def gallery(
     shift: Annotated[
         Names, option("NAMES", "Shifts to show.  [default: all; of more than 12, severity 3 alone]")
     ] = None,
-    images: Annotated[int, option("N", "Images per shift.", min=1)] = 4,
+    images: Annotated[
+        int, option("N", "Images per shift, of those that all cells were scored on.", min=1)
+    ] = 4,
     device: Device = "auto",
     threads: Threads = 1,
     model: OwnModel = None,

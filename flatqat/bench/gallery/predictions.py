@@ -43,13 +43,14 @@ def gallery(
     """Write `output`/index.html with its pictures, and a sheet for each shift; returns the page.
 
     A single cell is shown with those to compare it with, see `chosen`. The images are the same fixed choice
-    for all cells. Code runs only of models that are `named`, see `trusted_model`. Raises StoreError or
+    for all cells, out of those that all were scored on. Code runs only of models that are `named`, see `trusted_model`. Raises StoreError or
     UsageError before anything is written.
     """
     store = Store(results)
     records = chosen(names, store)
     suite = suite_of(records[0].cell).on_disk(data_root)
     shown = chosen_shifts(_scored(suite, records), shifts)
+    count = min([images, *(record.cell.limit or images for record in records)])
     torch_device = choose_device(device)
     prepare(torch_device, threads)
     titles = _titles(records)
@@ -63,7 +64,7 @@ def gallery(
     rows_by_shift: dict[str, list[list[Column]]] = {}
     with progress_for(terminal(stderr=True)).task(f"gallery of {suite.name}", len(shown)) as advance:
         for shift in shown:
-            rows_by_shift[shift.name] = rows(shift, suite, models, data_root, images, torch_device)
+            rows_by_shift[shift.name] = rows(shift, suite, models, data_root, count, torch_device)
             advance(1)
     scores = {
         shift.name: {titles[r.cell.id]: r.scores[shift.name][suite.metric].value for r in records}

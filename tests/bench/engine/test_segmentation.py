@@ -243,6 +243,14 @@ def test_the_gallery_leaves_out_what_the_cells_were_not_scored_on(results, tmp_p
         gallery(["tiny-seg-qat"], tmp_path / "g", results, None, shifts=("clear",), **options)
 
 
+def test_the_gallery_has_no_images_that_the_cells_were_not_scored_on(tmp_path):
+    """A second cell was scored on five images of each shift, where the first has two."""
+    names = [go(tmp_path, methods=("fp",), spaces=(), limit=limit)[0].cell.id for limit in (2, 5)]
+    options = {"shifts": ("dark",), "images": 4, "device": "cpu", "threads": 1}
+    gallery(names, tmp_path / "g", tmp_path, None, **options)
+    assert len(list((tmp_path / "g" / "dark").glob("*-1-image.png"))) == 2
+
+
 def test_titles_that_are_hard_on_files_and_pages(tmp_path):
     """Every column keeps its own picture, whatever its title; a page is text, whatever the names say."""
     suite = replace(
