@@ -65,7 +65,7 @@ class Activity:
 
 
 @dataclass(slots=True)
-class Place:
+class CellState:
     """The state of a cell; `changed` grows with every change on the board."""
 
     row: Row
@@ -86,56 +86,56 @@ class Place:
 
 
 class Board:
-    """The places of all cells. One thread writes at a time, and others may read meanwhile."""
+    """The states of all cells. One thread writes at a time, and others may read meanwhile."""
 
     def __init__(self, rows: Sequence[Row] = ()) -> None:
-        self._places = {row.key: Place(row, row.state, row.scores) for row in rows}
+        self._cells = {row.key: CellState(row, row.state, row.scores) for row in rows}
         self._changes = count(1)
 
     @property
-    def places(self) -> list[Place]:
-        """All places, in the order of the rows."""
-        return list(self._places.values())
+    def cells(self) -> list[CellState]:
+        """All cells with their states, in the order of the rows."""
+        return list(self._cells.values())
 
-    def move(self, key: str, state: State, scores: Pair) -> Place | None:
-        """Advance a cell and return its place; None if it is not on the board, or has got as far already.
+    def move(self, key: str, state: State, scores: Pair) -> CellState | None:
+        """Advance a cell and return its state; None if it is not on the board, or has got as far already.
 
         Scores that are known replace others in any case, until the cell is over.
         """
-        place = self._places.get(key)
-        if place is None or place.is_over:
+        cell = self._cells.get(key)
+        if cell is None or cell.is_over:
             return None
         if scores != UNKNOWN or state in TROUBLES:
-            place.scores, place.changed = scores, next(self._changes)
-        if STATES.index(state) <= STATES.index(place.state):
+            cell.scores, cell.changed = scores, next(self._changes)
+        if STATES.index(state) <= STATES.index(cell.state):
             return None
-        place.state, place.changed = state, next(self._changes)
-        return place
+        cell.state, cell.changed = state, next(self._changes)
+        return cell
 
     @contextmanager
     def at_work(self, doing: Doing | None, total: int) -> Iterator[Activity]:
         """Show an activity at its cells for as long as it takes."""
         activity = Activity(doing or Doing("", ()), total)
-        places = [self._places[key] for key in activity.doing.keys if key in self._places]
-        for place in places:
-            place.activities.append(activity)
-            place.changed = next(self._changes)
+        cells = [self._cells[key] for key in activity.doing.keys if key in self._cells]
+        for cell in cells:
+            cell.activities.append(activity)
+            cell.changed = next(self._changes)
         try:
             yield activity
         finally:
-            for place in places:
-                place.activities.remove(activity)
+            for cell in cells:
+                cell.activities.remove(activity)
 
     def counts(self) -> tuple[int, int]:
         """Return how many of the cells that get scores are over, and how many there are."""
-        scored = [place for place in self._places.values() if place.row.scored]
-        return sum(place.is_over for place in scored), len(scored)
+        scored = [cell for cell in self._cells.values() if cell.row.scored]
+        return sum(cell.is_over for cell in scored), len(scored)
 
 
-def end_line(place: Place, counts: tuple[int, int]) -> str:
+def end_line(cell: CellState, counts: tuple[int, int]) -> str:
     """Return a line on a cell that is over: `done tiny qat 4 seed 0: top-1 85.4, OOD 71.2 (3 of 8)`."""
-    names = (place.row.metric, "OOD")
-    known = [(name, score) for name, score in zip(names, place.scores, strict=True) if score is not None]
+    names = (cell.row.metric, "OOD")
+    known = [(name, score) for name, score in zip(names, cell.scores, strict=True) if score is not None]
     numbers = [f"{name} {score:.1f}" for name, score in known]
     of_it = f": {', '.join(numbers)}" if numbers else ""
-    return f"{place.state} {place.row.title}{of_it} ({counts[0]} of {counts[1]})"
+    return f"{cell.state} {cell.row.title}{of_it} ({counts[0]} of {counts[1]})"

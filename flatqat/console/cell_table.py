@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from flatqat.console.board import STATES, TROUBLES, Board, Place
+from flatqat.console.board import STATES, TROUBLES, Board, CellState
 from flatqat.console.printable import printable
 from flatqat.errors import counted
 
@@ -23,41 +23,43 @@ def cell_lines(board: Board, width: int, height: int) -> list[Line]:
 
     Too many cells get a line for each method and bits; if these are too many, only the most recent have one.
     """
-    places, room = board.places, height - 2
-    single = [[place] for place in places]
-    if not places or height < 1:
+    cells, room = board.cells, height - 2
+    single = [[cell] for cell in cells]
+    if not cells or height < 1:
         return []
     if len(single) <= room:
         rows = single
     else:
-        by_labels: dict[tuple[str, ...], list[Place]] = {}
-        for place in places:
-            by_labels.setdefault(place.row.labels, []).append(place)
+        by_labels: dict[tuple[str, ...], list[CellState]] = {}
+        for cell in cells:
+            by_labels.setdefault(cell.row.labels, []).append(cell)
         rows = list(by_labels.values())
         rows = single if len(rows) == len(single) else rows
     kept = _most_recent(rows, max(room, 0))
-    lines = _table(kept, places, width, seeds=rows is single) if kept else []
+    lines = _table(kept, cells, width, seeds=rows is single) if kept else []
     return [*lines, (_count(board, len(rows) - len(kept))[:width], "dim")]
 
 
-def _most_recent(rows: Sequence[list[Place]], room: int) -> list[list[Place]]:
+def _most_recent(rows: Sequence[list[CellState]], room: int) -> list[list[CellState]]:
     """Return the rows that are worked on or have changed last, in their order."""
 
     def recency(at: int) -> tuple[bool, int]:
-        return any(place.activities for place in rows[at]), max(place.changed for place in rows[at])
+        return any(cell.activities for cell in rows[at]), max(cell.changed for cell in rows[at])
 
     chosen = sorted(range(len(rows)), key=recency, reverse=True)[:room]
     return [rows[at] for at in sorted(chosen)]
 
 
-def _table(rows: Sequence[list[Place]], places: Sequence[Place], width: int, *, seeds: bool) -> list[Line]:
+def _table(
+    rows: Sequence[list[CellState]], cells: Sequence[CellState], width: int, *, seeds: bool
+) -> list[Line]:
     """Return the lines of a header and of rows of cells."""
     shown = [
         at
         for at, name in enumerate(NAMES)
-        if name in ALWAYS or len({place.row.labels[at] for place in places}) > 1
+        if name in ALWAYS or len({cell.row.labels[at] for cell in cells}) > 1
     ]
-    metric = "/".join(dict.fromkeys(place.row.metric for place in places))
+    metric = "/".join(dict.fromkeys(cell.row.metric for cell in cells))
     header = [*(NAMES[at] for at in shown), *(["seed"] if seeds else []), "state", f"{metric} ID", "OOD"]
     texts = [
         [
@@ -73,46 +75,46 @@ def _table(rows: Sequence[list[Place]], places: Sequence[Place], width: int, *, 
     return list(zip(lines, ["bold", *map(_style, rows)], strict=True))
 
 
-def _state(row: Sequence[Place]) -> str:
+def _state(row: Sequence[CellState]) -> str:
     """Return the state of a cell; of several how many are over, and an activity or the furthest state."""
-    activity = next(filter(None, (place.activity for place in row)), "")
+    activity = next(filter(None, (cell.activity for cell in row)), "")
     if len(row) == 1:
         return activity or row[0].state
-    over = sum(place.is_over for place in row)
+    over = sum(cell.is_over for cell in row)
     if now := activity or "".join(_troubles(row)[:1]):
         return f"{over} of {len(row)}, {now}" if over else now
-    furthest = max((place.state for place in row), key=STATES.index)
-    there = sum(place.state == furthest for place in row)
+    furthest = max((cell.state for cell in row), key=STATES.index)
+    there = sum(cell.state == furthest for cell in row)
     return f"{there} of {len(row)} {furthest}" if furthest != "waiting" else furthest
 
 
-def _troubles(places: Sequence[Place]) -> list[str]:
+def _troubles(cells: Sequence[CellState]) -> list[str]:
     """Return how many have failed and how many were skipped, if any."""
-    counts = {state: sum(place.state == state for place in places) for state in TROUBLES}
+    counts = {state: sum(cell.state == state for cell in cells) for state in TROUBLES}
     return [f"{count} {state}" for state, count in counts.items() if count]
 
 
-def _means(row: Sequence[Place]) -> list[str]:
+def _means(row: Sequence[CellState]) -> list[str]:
     """Return the mean scores of the cells that are done, or else what is known of the others."""
-    places = [place for place in row if place.state == "done"] or row
+    cells = [cell for cell in row if cell.state == "done"] or row
     columns = (
         [score for score in column if score is not None]
-        for column in zip(*(place.scores for place in places), strict=True)
+        for column in zip(*(cell.scores for cell in cells), strict=True)
     )
     return [f"{sum(known) / len(known):.1f}" if known else "" for known in columns]
 
 
-def _style(row: Sequence[Place]) -> str:
-    if any(place.activities for place in row):
+def _style(row: Sequence[CellState]) -> str:
+    if any(cell.activities for cell in row):
         return ""
-    if any(place.state in TROUBLES for place in row):
+    if any(cell.state in TROUBLES for cell in row):
         return "red"
-    return "dim" if all(place.state == "waiting" for place in row) else ""
+    return "dim" if all(cell.state == "waiting" for cell in row) else ""
 
 
 def _count(board: Board, hidden: int) -> str:
     over, every = board.counts()
-    troubles = _troubles([place for place in board.places if place.row.scored])
+    troubles = _troubles([cell for cell in board.cells if cell.row.scored])
     of_them = f" ({', '.join(troubles)})" if troubles else ""
     rest = f"; {counted(hidden, 'more row')}" if hidden else ""
     return f"{over} of {every} cells finished{of_them}{rest}"

@@ -101,9 +101,9 @@ class PlainProgress(Progress):
 
     def cell(self, key: str, state: State, scores: Pair = UNKNOWN) -> None:
         """Print a line if that is the end of a cell which gets scores."""
-        place = self.board.move(key, state, scores)
-        if place and place.is_over and place.row.scored:
-            self.write(end_line(place, self.board.counts()))
+        moved = self.board.move(key, state, scores)
+        if moved and moved.is_over and moved.row.scored:
+            self.write(end_line(moved, self.board.counts()))
 
     def say(self, text: str) -> None:
         """Print one line."""

@@ -181,11 +181,11 @@ def test_no_name_steers_the_terminal():
 
 def test_a_cell_never_moves_back():
     board = Board([row("qat")])
-    (place,) = board.places
-    assert board.move(KEYS[2], "scored", UNKNOWN) is place
+    (cell,) = board.cells
+    assert board.move(KEYS[2], "scored", UNKNOWN) is cell
     for state in ("scored", "trained", "starting"):
         assert board.move(KEYS[2], state, (80.0, None)) is None
-        assert (place.state, place.scores) == ("scored", (80.0, None))
+        assert (cell.state, cell.scores) == ("scored", (80.0, None))
 
 
 def test_plain_lines_say_how_each_cell_ended():

@@ -122,7 +122,7 @@ class Training(Piece):
         self.share.tell(self.job, "trained")
 
 
-class Flatness(Piece):
+class Measuring(Piece):
     """Measure the flatness of a trained job."""
 
     def __init__(self, lack: Lack, share: Share, title: str = "") -> None:
@@ -195,7 +195,7 @@ def pieces_of(todo: Sequence[Lack], share: Share) -> list[Piece]:
         title = f"network {number} of {len(todo)}: {lack.job.title}" if len(todo) > 1 else ""
         trainings.append(training := Training(lack, share, title))
         if lack.spaces:
-            measurements.append(flatness := Flatness(lack, share))
+            measurements.append(flatness := Measuring(lack, share))
             flatness.title = title if flatness.work and training.is_done() else ""
     by_suite: dict[str, list[Lack]] = {}
     for lack in (lack for lack in todo if lack.scores):

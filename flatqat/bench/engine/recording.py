@@ -9,7 +9,7 @@ from flatqat.bench.cell.cell_cost import cost_of, network_of
 from flatqat.bench.cell.failures import explained
 from flatqat.bench.cell.halving import again
 from flatqat.bench.engine.assemble import assemble, with_flatness
-from flatqat.bench.engine.pieces import Flatness, Piece
+from flatqat.bench.engine.pieces import Measuring, Piece
 from flatqat.bench.engine.whereabouts import scores_of
 from flatqat.bench.plan.jobs import Job
 from flatqat.bench.records.files import Arrays
@@ -36,7 +36,7 @@ class Recording(Piece):
     def is_ready(self) -> bool:
         """Whether everything is there, or the job is in trouble."""
         share, lack = self.share, self.lack
-        measured = not lack.spaces or share.claims.noted(Flatness.name_of(self.job))
+        measured = not lack.spaces or share.claims.noted(Measuring.name_of(self.job))
         complete = measured and (not lack.scores or share.is_scored(self.job))
         return complete or share.troubles.get(self.job) is not None
 

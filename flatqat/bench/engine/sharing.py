@@ -6,7 +6,7 @@ from time import sleep
 
 from flatqat.bench.cell.session import Lack, Session
 from flatqat.bench.engine.countdown import Countdown
-from flatqat.bench.engine.pieces import Flatness, Piece, Share, pieces_of
+from flatqat.bench.engine.pieces import Measuring, Piece, Share, pieces_of
 from flatqat.bench.engine.recording import Recording
 from flatqat.bench.engine.troubles import Troubles, note_of
 from flatqat.bench.plan.jobs import Plan
@@ -45,13 +45,13 @@ def take_part(
             work_off([*recordings, *pieces_of(left, share)], share)
             if not (left := _unmeasured(todo, session, troubles)):
                 break
-            for lack, piece in product(left, (Recording, Flatness)):
+            for lack, piece in product(left, (Recording, Measuring)):
                 claims.withdraw(piece.name_of(lack.job))
         except Vanished:
             if attempt == ATTEMPTS - 1:
                 raise
             for lack in todo:
-                claims.withdraw(Flatness.name_of(lack.job))
+                claims.withdraw(Measuring.name_of(lack.job))
             left = todo if rerun else session.lacking(plan)
             for job in (lack.job for lack in left):
                 if not store.has_weights(job.cell):  # it may be recorded, but others start from it
@@ -102,7 +102,7 @@ def _forget(todo: Sequence[Lack], session: Session, claims: Claims) -> None:
     with claims.lock("rerun"):
         for lack in todo:
             if not claims.noted(name := f"rerun-{lack.job.cell.id}"):
-                for of_another in (Recording.name_of, Flatness.name_of, note_of):
+                for of_another in (Recording.name_of, Measuring.name_of, note_of):
                     claims.withdraw(of_another(lack.job))
                 session.store.forget_work(lack.job.cell)
                 claims.note(name)  # last, so that others do this if this process is killed

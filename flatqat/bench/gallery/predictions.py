@@ -43,8 +43,8 @@ def gallery(
     """Write `output`/index.html with its pictures, and a sheet for each shift; returns the page.
 
     A single cell is shown with those to compare it with, see `chosen`. The images are the same fixed choice
-    for all cells, out of those that all were scored on. Code runs only of models that are `named`, see `trusted_model`. Raises StoreError or
-    UsageError before anything is written.
+    for all cells, out of those that all were scored on. Code runs only of models that are `named`, see
+    `trusted_model`. Raises StoreError or UsageError before anything is written.
     """
     store = Store(results)
     records = chosen(names, store)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from flatqat.bench.engine.countdown import Countdown
-from flatqat.bench.engine.pieces import Flatness, Share, pieces_of
+from flatqat.bench.engine.pieces import Measuring, Share, pieces_of
 from flatqat.bench.engine.troubles import Troubles
 from flatqat.bench.engine.workload import training_work
 from flatqat.bench.plan.jobs import make_plan
@@ -110,7 +110,7 @@ def test_what_an_interrupted_run_stored_is_not_ahead(tmp_path):
         assert scoring.do(Countdown(session.progress))
         pieces, after = pieces_and_work(claims)
         assert after == [0.0] * len(before)
-        assert not any(piece.title for piece in pieces if isinstance(piece, Flatness))
+        assert not any(piece.title for piece in pieces if isinstance(piece, Measuring))
         (job,) = plan.scored()
         session.store._scores_path(job.cell, "id").unlink()
         images = len(job.suite.scored[0].build(None))

@@ -16,7 +16,7 @@ LEVELS = 5  # of color in a heat map, to either side of zero
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class TableCell:
     """A cell of a table: its text, the classes of the style sheet, and what a pointer shows."""
 
     text: str
@@ -39,7 +39,7 @@ class Table:
 
     name: str
     header: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     labels: int = 2
     notes: Sequence[str] = ()
     style: str = ""
@@ -50,7 +50,7 @@ def of_shown(name: str, shown: Shown) -> Table:
     return Table(
         name=name,
         header=[text.replace("\n", " ") for text in shown.header],
-        rows=[[Cell(text=text) for text in row] for row in shown.rows],
+        rows=[[TableCell(text=text) for text in row] for row in shown.rows],
         labels=shown.labels,
         notes=[*shown.said(), *shown.definitions.values()],
     )
@@ -67,7 +67,7 @@ def turned(name: str, section: Section, columns: Mapping[str, Column], note: str
         ]
     marks, notes = marks_of(section, [*texts.values()])
     rows = [
-        [*_labels(key, marks.get(row_label(key), "")), *(Cell(text=text) for text in of_row)]
+        [*_labels(key, marks.get(row_label(key), "")), *(TableCell(text=text) for text in of_row)]
         for key, of_row in texts.items()
     ]
     header = ["ID" if each == "id" else printable(str(each)) for each in names]
@@ -94,7 +94,10 @@ def of_classes(section: Section, columns: Mapping[str, Sequence[object]], note: 
             ]
     marks, marked = marks_of(section, [*texts.values()])
     rows = [
-        [*_labels(key, marks.get(row_label(key), "")), *(Cell(text=text) for text in (classes[k], *of_row))]
+        [
+            *_labels(key, marks.get(row_label(key), "")),
+            *(TableCell(text=text) for text in (classes[k], *of_row)),
+        ]
         for (key, k), of_row in texts.items()
     ]
     header = ["method", "bits", "class", *map(printable, conditions)]
@@ -116,7 +119,7 @@ def heat_map(section: Section, found: Taxes, metric: str) -> Table:
     for key in keys:
         cells = [_painted(found[name].get(key), largest) for name in sets]
         of_ood = found.get(OOD, {}).get(key)
-        half = Cell(text=interval(of_ood.low, of_ood.high) if of_ood else "-", style="x")
+        half = TableCell(text=interval(of_ood.low, of_ood.high) if of_ood else "-", style="x")
         rows.append([*_labels(key), *cells[:2], half, *cells[2:]])
     record = section.first
     ood = set(ood_shifts(record))
@@ -155,13 +158,13 @@ def _sure_note(seeds: Set[int]) -> str:
     )
 
 
-def _painted(one: Estimate | None, largest: float) -> Cell:
+def _painted(one: Estimate | None, largest: float) -> TableCell:
     if one is None:
-        return Cell(text="-")
+        return TableCell(text="-")
     level = round(LEVELS * abs(one.value) / largest)
     style = f"{'n' if one.value < 0 else 'p'}{level}" if level else ""
     style += " sure" * (one.seeds > 1 and not one.low <= 0 <= one.high)
-    return Cell(text=rounded(one.value, "+.1f"), style=style.strip(), tip=interval(one.low, one.high))
+    return TableCell(text=rounded(one.value, "+.1f"), style=style.strip(), tip=interval(one.low, one.high))
 
 
 def _is_one_of_several(name: str, found: Taxes) -> bool:
@@ -169,6 +172,6 @@ def _is_one_of_several(name: str, found: Taxes) -> bool:
     return corruption_of(name) != name and corruption_of(name) in found
 
 
-def _labels(key: RowKey, marks: str = "") -> list[Cell]:
+def _labels(key: RowKey, marks: str = "") -> list[TableCell]:
     method, bits = map(printable, key)
-    return [Cell(text=f"{method} {marks}".rstrip()), Cell(text=bits)]
+    return [TableCell(text=f"{method} {marks}".rstrip()), TableCell(text=bits)]
