@@ -148,13 +148,10 @@ def build(
     Raises UsageError if the name is unknown.
     """
     source, name = source_of(model)
-    source_name = model.partition(":")[0]
     with torch.random.fork_rng(devices=[]):  # initializers of every library draw from the global generator
         torch.manual_seed(seed)
         expected = "a flatqat.Normalized network from build"
-        built: Normalized = asked(
-            registry.MODELS, source_name, expected, Normalized, source.build, name, classes
-        )
+        built: Normalized = _asked(model, expected, Normalized, source.build, name, classes)
         split_attention_(built)
     built.eval_transform = eval_transform or built.eval_transform
     if window is not None:
@@ -164,11 +161,12 @@ def build(
 
 def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: bool = False) -> str:
     """Load a file of weights into what `build(model)` built; returns and raises what `load_weights_` does."""
-    net, source, source_name = normalized.net, source_of(model)[0], model.partition(":")[0]
+    net, source = normalized.net, source_of(model)[0]
 
     def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        tensors = "a dict of tensors from adapt"
-        adapted = asked(registry.MODELS, source_name, tensors, Mapping[str, Tensor], source.adapt, net, state)
+        adapted = _asked(
+            model, "a dict of tensors from adapt", Mapping[str, Tensor], source.adapt, net, state
+        )
         return split_state(net, adapted)
 
     return load_weights_(net, path, new_head=new_head, adapt=renamed, prefer=source.entry)
@@ -177,14 +175,13 @@ def load_initial_(normalized: Normalized, model: str, path: Path, *, new_head: b
 def names_of(source_name: str) -> list[str]:
     """Return the names that a source lists. Raises PluginError if it is a plugin whose code fails."""
     hook = registry.load(registry.MODELS, source_name).names
-    return list(asked(registry.MODELS, source_name, "texts from names", Collection[str], hook))
+    return list(_asked(source_name, "texts from names", Collection[str], hook))
 
 
 def pretrained(model: str) -> Path:
     """Return the file of a network's own weights, maybe downloaded. Raises UsageError if it has none."""
     source, name = source_of(model)
-    expected = "the path of a file from pretrained"
-    file: Path = asked(registry.MODELS, model.partition(":")[0], expected, Path, source.pretrained, name)
+    file: Path = _asked(model, "the path of a file from pretrained", Path, source.pretrained, name)
     return file
 
 
@@ -192,11 +189,16 @@ def code_files(model: str) -> list[Path]:
     """Return the local files that a network's code comes from. Raises PluginError if one is none."""
     source, name = source_of(model)
     expected = "a list of paths from files"
-    files = asked(registry.MODELS, model.partition(":")[0], expected, tuple[Path, ...], source.files, name)
+    files = _asked(model, expected, tuple[Path, ...], source.files, name)
     if lacking := [file for file in files if not file.is_file()]:
         got = f"none at {lacking[0]}{defined_at(source.files)}"
         raise PluginError(f"model {model}: expected {expected}, got {got}; fix the plugin")
     return list(files)
+
+
+def _asked(model: str, expected: str, of: Any, hook: Callable[..., Any], *args: Any) -> Any:
+    """Return what a hook of a network's source does, see `asked`."""
+    return asked(registry.MODELS, model.partition(":")[0], expected, of, hook, *args)
 
 
 def _check_name(source_name: str, name: str) -> None:
