@@ -27,7 +27,7 @@ def kinds_of_fields(of: type, unknown: tuple[str, ...] = ()) -> dict[str, Any]:
 def fits(value: Any, kind: Any) -> bool:
     """Whether a value is of a kind: Any, a class, union, Literal, tuple, Collection, Mapping or Callable.
 
-    True is no number, a whole number may stand for any other, and a list for a tuple.
+    True is not a number, a whole number may stand for any other, and a list for a tuple.
     """
     origin, options = get_origin(kind), get_args(kind)
     if kind is Any:

@@ -168,7 +168,7 @@ def check_figures(models: tuple[str, ...], request: Request) -> int:
     if request.weights:
         file_of(request.weights)  # raises if there is none
     if request.data_root:
-        data_root(request.data_root, "datasets")  # raises if that is no folder
+        data_root(request.data_root, "datasets")  # raises if that is not a folder
     console = terminal()
     checks = canary(figures(models), Session.open(request, progress_for(terminal(stderr=True))))
     columns = ("model", "figure", "published", "here", "±", "images", "verdict")

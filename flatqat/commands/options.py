@@ -13,7 +13,7 @@ from flatqat import registry
 from flatqat.commands.arguments import checked
 from flatqat.errors import UsageError
 
-GIVEN = ("COMMANDLINE", "ENVIRONMENT")  # where a value comes from that is no default
+GIVEN = ("COMMANDLINE", "ENVIRONMENT")  # where a value comes from that is not a default
 DEFAULT_WORKERS = min(8, os.cpu_count() or 1)
 
 Names = list[str] | None  # given repeatedly or separated by commas; see `split`

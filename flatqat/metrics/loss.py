@@ -29,7 +29,7 @@ def pixel_cross_entropy(
 
     The output is logits (B, classes, H, W), or a pair (weight, logits) for each head, whose losses are summed
     with these weights (Zhao et al. 2017, arXiv 1612.01105, section 3.3). Masks are (B, H, W), 255 where there
-    is no label.
+    is not a label.
     """
     heads = ((1.0, output),) if isinstance(output, Tensor) else output
     losses = [

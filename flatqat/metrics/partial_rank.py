@@ -24,7 +24,7 @@ def partial_rank(x: Table, y: Halves, z: Halves) -> RankCorrelation | None:
 
         u_A = y_A - <y_A, z_B> / <z_A, z_B> z_A,    v_B = x - <x, z_A> / <z_A, z_B> z_B
 
-    of centered ranks within each column: what a seed does to all methods is no evidence of any of them. The
+    of centered ranks within each column: what a seed does to all methods is not evidence of any of them. The
     errors of u_A and v_B are those of different images, and independent. rho is the mean of the correlations
     of u_A with v_B and of u_B with v_A; it is smaller than without errors, never larger. Its standard error
     is the delete-one jackknife over rows, and its test is t with rows - 3 degrees of freedom: rows may have

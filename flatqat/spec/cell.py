@@ -21,7 +21,7 @@ MOST_BYTES = 230  # of the 255 that file systems allow; endings are added
 
 
 class _Identified:
-    """Keeps an id once it is computed; it is no field of the dataclass, and so no part of its value."""
+    """Keeps an id once it is computed; it is not a field of the dataclass, so not part of its value."""
 
     __slots__ = ("_id",)
     _id: str

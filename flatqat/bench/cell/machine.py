@@ -18,7 +18,7 @@ def cores() -> int:
     for group, names in product(control_groups("cpu"), QUOTAS):
         with suppress(OSError, ValueError):  # another version, or "max"
             quota, period = map(int, " ".join((group / name).read_text() for name in names).split())
-            count = min(count, max(1, quota // period)) if quota > 0 else count  # -1 is no quota
+            count = min(count, max(1, quota // period)) if quota > 0 else count  # -1 is not a quota
     return count
 
 

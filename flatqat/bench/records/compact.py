@@ -29,9 +29,9 @@ def compact(source: Store, target: Store) -> tuple[int, int]:
 
     Weights and pictures are not copied. Existing cells are kept, so that cells can be added as they finish.
 
-    Raises UsageError if both are one folder, or the target is no compact copy; StoreError, before anything is
-    written, on a damaged record or damaged outcomes, or if the target has other images or a cell with other
-    numbers.
+    Raises UsageError if both are one folder, or the target is not a compact copy; StoreError, before anything
+    is written, on a damaged record or damaged outcomes, or if the target has other images or a cell with
+    other numbers.
     """
     if source.root.resolve() == target.root.resolve():
         expected = f"expected another folder than {source.root}, which stays as it is"

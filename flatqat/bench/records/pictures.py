@@ -163,7 +163,7 @@ class Pictures:
 
 
 def _pair(image: Labels, truth: Labels, path: Path) -> SeenImage:
-    """Return an image with its truth. Raises StoreError if it is no JPEG of that size by its header."""
+    """Return an image with its truth. Raises StoreError if it is not a JPEG of that size by its header."""
     from PIL import Image
 
     try:

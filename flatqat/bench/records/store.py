@@ -135,7 +135,8 @@ class Store(Work):
     def record_paths(self) -> list[Path]:
         """Return where all records are, sorted. Raises StoreError without a results folder that can be read.
 
-        Hidden files are ignored; what has another kind of name, or is no file, is left out: a line on stderr.
+        Hidden files are ignored. What has another kind of name, or is not a file, is left out, with a line on
+        stderr.
         """
         if (got := found(self.root)) != "a folder":
             raise StoreError(f"results folder {self.root}: expected a folder, found {got}; check the path")

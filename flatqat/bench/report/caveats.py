@@ -20,7 +20,7 @@ def with_collapsed(
     A mean over domains is compared with that of the reference over the same `domains`, by (method, bits).
     A method has collapsed if ID has lost more than a quarter of what the reference has above chance. Chance
     is 100% / classes for top-1 where the names of the classes are recorded, else 0. What a collapsed method
-    has left to lose under shift is no measure of robustness.
+    has left to lose under shift does not measure robustness.
     """
     reference = section.reference
     if not reference:

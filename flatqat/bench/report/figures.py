@@ -37,7 +37,7 @@ def wrapped(text: str, width: float) -> str:
 def title_(axes: Any, text: str, width: float) -> None:
     """Write a title above axes, in lines that fit `width` inches."""
     title = wrapped(text, width)
-    axes.set_title(title, fontsize=9, loc="left", parse_math=False)  # a $ in a name is no formula
+    axes.set_title(title, fontsize=9, loc="left", parse_math=False)  # a $ in a name is not a formula
 
 
 def legend_height(entries: Sequence[Entry], notes: str, width: float) -> float:

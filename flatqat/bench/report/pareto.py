@@ -84,7 +84,7 @@ def panels_of(tables: Sequence[tuple[Section, Rows]]) -> list[Panel]:
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Return the places of the (cost, value) pairs that none surpasses, by rising cost.
 
-    One surpasses another if it costs no more and its value is no lower, and one of both is better.
+    One surpasses another if it costs no more and its value is not lower, and one of both is better.
     """
     order = sorted(range(len(points)), key=lambda k: (points[k][0], -points[k][1]))
     best: list[int] = []

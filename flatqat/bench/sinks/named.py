@@ -22,7 +22,7 @@ def sink_named(name: str) -> type[Sink]:
     """Return the sink of this name. Raises UsageError if there is none or its package is not installed."""
     sink = SINKS[choose("log", name, SINKS)]
     spec = find_spec(sink.package)
-    if spec is None or spec.origin is None:  # a folder of that name, such as a tool writes, is no package
+    if spec is None or spec.origin is None:  # a folder of that name, such as a tool writes, is not a package
         fix = f"install it with: pip install 'flatqat[{name}]'"
         raise UsageError(f"--log {name}: expected the package {sink.package}, found none; {fix}")
     return sink

@@ -52,7 +52,7 @@ def drawn(members: Sequence[Study]) -> "Figure | None":
     handles = [_marker(methods, name) for name in methods]
     legend = figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     for text in legend.get_texts():
-        text.set_parse_math(False)  # a $ in a name is no formula
+        text.set_parse_math(False)  # a $ in a name is not a formula
     return figure
 
 

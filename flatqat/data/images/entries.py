@@ -87,7 +87,7 @@ def content_of(path: Path) -> bytes:
 def lines_of(file: Path) -> list[str]:
     """Return the lines of a text file that are not blank, without a byte order mark.
 
-    Bytes that are not UTF-8 are kept as in names. Raises DataError if the file cannot be read or is no text.
+    Bytes that are not UTF-8 are kept as in names. Raises DataError if the file cannot be read or is not text.
     """
     text = content_of(file).decode("utf-8-sig", errors="surrogateescape")
     if "\0" in text:
