@@ -68,7 +68,10 @@ class Comparison:
 
 
 def quantities(record: Record) -> dict[str, Weights]:
-    """Return ID, OOD, their gap and the mean of each family, as weights of the accuracies of the shifts."""
+    """Return ID, OOD, their gap and the mean of each family, as weights of the accuracies of the shifts.
+
+    A family that is all of OOD is left out: its p, corrected in another table, would not be that of OOD.
+    """
     shifts = ood_shifts(record)
     families: dict[str, list[str]] = {}
     for shift in shifts:
@@ -78,7 +81,7 @@ def quantities(record: Record) -> dict[str, Weights]:
         ID: {"id": 1.0},
         OOD: share,
         GAP: gap_weights(shifts),
-        **{name: equal_weights(members) for name, members in families.items()},
+        **{name: equal_weights(members) for name, members in families.items() if members != shifts},
     }
 
 

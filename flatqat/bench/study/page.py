@@ -82,7 +82,8 @@ def _bit_width(study: Study, answers: Sequence[Association]) -> list[str]:
     lost = [cost(study), ""] if cost(study) else []
     lines = [f"## {bits_in_markdown(study)}", "", "### Which methods win where", "", *lost]
     lines += [id_and_gap(study), "", *main_table(study), ""]
-    lines += ["### By family of shifts", "", by_family(study), "", *family_table(study), ""]
+    if study.family_names:
+        lines += ["### By family of shifts", "", by_family(study), "", *family_table(study), ""]
     lines += ["### Does flatness correlate with OOD?", ""]
     return lines + _flatness(study, answers)
 

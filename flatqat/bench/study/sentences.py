@@ -59,7 +59,7 @@ def by_family(study: Study) -> str:
     for family in study.family_names:
         sure = _sorted(c for c in study.families if c.what == family and c.is_sure())
         parts.append(f"{family}: {_values(sure)}" if sure else f"{family}: nothing decided")
-    return "; ".join(parts) + "." if parts else ""
+    return "; ".join(parts) + "."
 
 
 def cost(study: Study) -> str:

@@ -96,6 +96,17 @@ def test_a_planted_winner_is_found_where_it_wins(winner):
     assert "ID top-1: nothing decided." in id_and_gap(study)
 
 
+def test_a_family_that_is_all_of_ood_has_no_tests_of_its_own(tmp_path, monkeypatch, winner):
+    """They would be those of OOD, corrected for fewer comparisons."""
+    assert study_in(winner).family_names == ["blur", "weather"]
+    assert "By family" in page(winner)
+    one = {name: replace(info, family="all") if info.in_mean else info for name, info in SHIFTS.items()}
+    monkeypatch.setattr("tests.helpers.study_records.SHIFTS", one)
+    store = planted(tmp_path)
+    assert study_in(store).family_names == []
+    assert "By family" not in page(store)
+
+
 def test_what_falls_behind_is_said_to(something):
     """Each method is sharper and worse than the one before."""
     says = who_wins(study_in(something))
