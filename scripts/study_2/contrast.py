@@ -137,8 +137,8 @@ def part(rows: Rows) -> Part | None:
         "",
         "OOD: top-1 in percent, the mean over 45 shifts. Δ: anchor minus QAT with its 95% interval over "
         "seeds and images; ± half: how far that of OOD reaches to each side. p: after Holm's correction over "
-        "the bit-widths of a look, which is one of two analyses that the plan allows, after 8 and after 24 "
-        "seeds.",
+        "the bit-widths of a look. A look is one of the two analyses that the plan allows, after 8 and after "
+        "24 seeds.",
         "",
         "The plan expected 8 seeds to find a difference of 1.0 point with 90% power. Given the scatter found "
         f"here, a single test at 0.05 has 90% power for {single:.2f} points at every bit-width. The look, "

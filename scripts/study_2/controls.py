@@ -13,13 +13,17 @@ FEWEST_SEEDS, PLANNED = 2, range(4)
 STRENGTHS = {0.01, 0.1, 1.0}  # of dual, among which the plan chooses
 
 
+def names(rows: Rows) -> list[str]:
+    """Return the names of the controls; that of `coupling=dual` has its strength and is there once chosen."""
+    searched = _searched(rows)
+    return [*CONTROLS, *([method_of(best(searched).cell)] if searched else [])]
+
+
 def controls(rows: Rows, bits: str) -> list[Difference]:
     """Return the controls of a bit-width, each over the seeds that it shares with QAT."""
     qat = Row("qat", bits)
-    searched = _searched(rows)
-    dual = [method_of(best(searched).cell)] if searched else []
     found = []
-    for row in (Row(name, bits) for name in (*CONTROLS, *dual)):
+    for row in (Row(name, bits) for name in names(rows)):
         seeds = [seed for seed in rows.seeds(qat, row) if seed in PLANNED]
         if len(seeds) >= FEWEST_SEEDS:
             estimate = difference(rows.runs(qat, seeds), rows.runs(row, seeds), rows.ood)
@@ -71,11 +75,12 @@ def _sentence(tested: list[tuple[Difference, float]]) -> str:
     if open_ := [c for c, p in tested if p >= LEVEL]:
         reach = max(max(-c.estimate.low, c.estimate.high) for c in open_)
         parts.append(
-            f"undecided: {len(open_)} of {len(tested)}, whose 95% intervals reach {reach:.1f} points at most"
+            f"undecided: {len(open_)} of {len(tested)}, whose 95% intervals lie within ±{reach:.1f} points"
         )
     return (
-        f"**Controls minus QAT in OOD**, tested at {LEVEL} after Holm's correction: {'; '.join(parts)}. They "
-        "are not compared with each other."
+        f"**Controls minus QAT in OOD**, tested at {LEVEL} after Holm's correction over the "
+        f"{len(CONTROLS) + 1} controls of a bit-width: {'; '.join(parts)}. They are not compared with each "
+        "other."
     )
 
 

@@ -43,14 +43,16 @@ WITHHELD = f"; tests are withheld where that is below {LEAST_RELIABILITY}"
 class Answer:
     """How a measure in a space correlates with OOD, with p corrected over measures.
 
-    `pooled` is the rho of all its configurations, as they are. The others are those of methods, alone and at
-    equal ID. `spread` is the standard deviation of `alone.rho` where nothing correlates.
+    `pooled` is the rho of all its configurations, as they are, and `pooled_halves` that of their ID on two
+    halves of the images. The others are those of methods, alone and at equal ID. `spread` is the standard
+    deviation of `alone.rho` where nothing correlates.
     """
 
     space: Space
     measure: str
     configurations: int
     pooled: float
+    pooled_halves: float
     alone: RankCorrelation
     spread: float
     alone_p: float | None
@@ -96,7 +98,8 @@ def answers(rows: Sequence[Setting], store: Store) -> list[Answer]:
                     space=space,
                     measure=name,
                     configurations=int(keep.sum()) * len(RECIPES),
-                    pooled=float(spearmanr(sharp[keep].ravel(), whole[keep].ravel()).statistic),
+                    pooled=_pooled(sharp[keep], whole[keep]),
+                    pooled_halves=_pooled(z[0][keep], z[1][keep]),
                     alone=alone,
                     spread=permuted_sd(x, of_ood),
                     alone_p=None,
@@ -119,6 +122,10 @@ def _with_p(found: Sequence[Answer], alone: Sequence[float], at_equal: Sequence[
         )
         for a in found
     ]
+
+
+def _pooled(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    return float(spearmanr(x.ravel(), y.ravel()).statistic)
 
 
 def _of_methods(table: NDArray[np.float64], methods: NDArray[np.str_]) -> NDArray[np.float64]:
@@ -160,12 +167,15 @@ def part(store: Store) -> Part | None:
         "all methods. The other columns have ranks among the configurations of one recipe, and methods as "
         "their units: settings of one method are not independent evidence, so its mean rank over radii (of "
         "SAM) or strengths (of the anchor) counts once. ±: standard error. p: after Holm's correction over "
-        "the measures and spaces of a column. What is held equal is the ID of these runs: ability that ID of "
-        "one run does not show is not controlled for. "
+        "the measures and spaces of a column. What is held equal is the measured ID of these runs; an "
+        "ability that a run's ID does not show is not held equal. "
         f"{_power(found, methods)}{_left_out(planned, rows)}",
     ]
     count = f"{counted(most, 'configuration')} of {methods} methods at {BITS} bits"
-    said = "no conclusion is drawn, as planned, since the configurations differ too little in ID"
+    said = (
+        "no conclusion is drawn, as planned, since two halves of the images rank the configurations' ID too "
+        "differently"
+    )
     if not all(a.withheld for a in found):
         alone = _verdict([(a, a.alone, a.alone_p) for a in found])
         at_equal = _verdict([(a, a.at_equal, a.at_equal_p) for a in found])
@@ -201,12 +211,18 @@ def _verdict(cases: list[tuple[Answer, RankCorrelation | None, float | None]]) -
 def _power(found: Sequence[Answer], methods: int) -> str:
     """Say how well the halves of ID agree, and which ρ as many methods would find."""
     reliable = [a.at_equal.reliability for a in found if a.at_equal]
-    agree = f"The halves of ID correlate by {max(reliable):.2f}{WITHHELD}. " if reliable else ""
+    pooled = max(a.pooled_halves for a in found)
+    agree = (
+        f"The ranks of ID on two halves of the images correlate by {max(reliable):.2f} ({pooled:.2f} over "
+        f"all configurations as they are){WITHHELD}. "
+        if reliable
+        else ""
+    )
     least, most = (f"{detectable(end(a.spread for a in found), len(found)):.2f}" for end in (min, max))
     sizes = least if least == most else f"{least} to {most}, by measure,"
     return (
         f"{agree}Over {methods} methods whose ranks repeat from recipe to recipe as they do here, a ρ of "
-        f"{sizes} would be found in 80% of such studies, and at equal ID no smaller one."
+        f"{sizes} would be found in 80% of such studies; at equal ID the detectable ρ is at least as large."
     )
 
 

@@ -1,14 +1,12 @@
 """Part 3 of the second study: PACS, one domain left out at a time, with a pretrained network."""
 
 from collections.abc import Sequence
-from itertools import product
 
 from flatqat.bench.records.paired import differences
 from flatqat.bench.records.store import Store
-from flatqat.spec import Cell, Record
-from flatqat.spec.reading import Args
-from scripts.study_2.choice import SEED, best, choice
-from scripts.study_2.part import LEVEL, Part, lacking, p_cell, table
+from flatqat.spec import Cell
+from scripts.study_2 import pacs_search as search
+from scripts.study_2.part import LEVEL, Part, lacking, p_cell, p_in_words, table
 from scripts.study_2.rows import (
     AT_ID,
     FP,
@@ -26,7 +24,6 @@ DOMAINS = ("art_painting", "cartoon", "photo", "sketch")
 METHODS = ("qat", "anchor", "sagm", "swad")
 BITS = ("w7a32", "4", "3")
 CONTROL = "frozen-convolutions"
-SEARCHED, RATES, STEPS = "photo", (0.001, 0.003, 0.01, 0.03), (300, 600)
 PLANNED, FEWEST_SEEDS = range(3), 2
 SETTINGS_IN_WORDS = (
     "EfficientNet-Lite0 from its ImageNet weights with a new last layer, which starts as DomainBed's does "
@@ -34,6 +31,7 @@ SETTINGS_IN_WORDS = (
     "half cosine and no weight decay. As in SWAD's fork of DomainBed, the statistics of BatchNorm stay those "
     "of the file, which were taken on larger images, and its scales and shifts are trained."
 )
+INCOMPLETE = " Rows that are not complete count as p = 1, so a p shown here can only fall."
 
 
 def part(store: Store) -> Part | None:
@@ -46,9 +44,11 @@ def part(store: Store) -> Part | None:
     p: list[float | None] = []
     for bits in BITS:
         planned = _planned(bits)
-        of_bits = [d for row in planned if (d := minus_fp(domains, row))]
+        of_bits = [d for row in planned if (d := minus(domains, row))]
         found += of_bits
         p += corrected(of_bits, PLANNED, len(planned))
+    whole = {d.row for d, of_row in zip(found, p, strict=True) if of_row is not None}
+    lacking_rows = {bits: [row for row in _planned(bits) if row not in whole] for bits in BITS}
     levels = _levels(domains, FP, seeds, ood=True)
     cells = [_cells(domains, FP, seeds, ["-", "-"])]
     cells += [
@@ -62,22 +62,20 @@ def part(store: Store) -> Part | None:
         "Top-1 in percent on the 80% of the domain left out that DomainBed tests on, with the weights of the "
         "last step: by the plan, `val` chooses the learning rate and the number of steps, and no checkpoint "
         "is selected; SWAD averages over the valley of the loss on `val`. ID: on `val` of the sources, the "
-        "mean over domains left out. Δ: points above full precision on the same seeds, the mean over "
+        "mean over domains left out. Δ: minus full precision on the same seeds, in points, the mean over "
         "domains, with its 95% interval. p: after Holm's correction over the rows that the plan has at a "
-        f"bit-width.{_collapsed(domains, [FP, *(d.row for d in found)])}",
+        "bit-width. `w7a32` has weights of 7 bits and inputs in full precision."
+        f"{INCOMPLETE * any(lacking_rows.values())}"
+        f"{_collapsed(domains, [FP, *(d.row for d in found)])}",
         "",
         f"`{CONTROL}`: convolutions are frozen from the middle of training on, in full precision or rounded. "
         "The rounded ones are rounded from the middle on, too, and keep their step sizes, where QAT rounds "
-        "from the start and trains them: their difference from QAT is not that of frozen weights alone.",
+        "from the start and trains them: their difference from QAT is not that of frozen weights alone."
+        f"{_freezing(found)}",
         "",
         SETTINGS_IN_WORDS,
         "",
-        "Learning rate and steps, chosen by top-1 of full precision on all images of `val`, with seed "
-        f"{SEED} and target {SEARCHED}. Its sources are the other three domains, which are targets in turn: "
-        "their images have "
-        "a part in these two numbers, the same for all rows:",
-        "",
-        *choice(_searched(store), {"lr": None, "steps": None}),
+        *search.lines(store),
     ]
     each = ", ".join(f"{name} {level:.1f}" for name, level in zip(names, levels, strict=True))
     sentences = [
@@ -86,29 +84,22 @@ def part(store: Store) -> Part | None:
     ]
     tested = [(d, of_row) for d, of_row in zip(found, p, strict=True) if of_row is not None]
     if tested:
-        sure = [
-            f"{d.row.method} at {d.row.bits} {interval(d.estimate)}"
-            f"{' (collapsed in ID, too)' * any(collapsed(one, d.row) for one in domains)}"
-            for d, p in tested
-            if p < LEVEL
-        ]
-        if open_ := [d for d, p in tested if p >= LEVEL]:
-            reach = max(max(-d.estimate.low, d.estimate.high) for d in open_)
-            least, most = (end(map(detectable, open_)) for end in (min, max))
-            sure.append(
-                f"undecided: {len(open_)} of {len(tested)} rows, whose 95% intervals reach {reach:.1f} "
-                f"points at most (differences of {least:.1f} to {most:.1f} points would have been found in "
-                "80% of such studies)"
-            )
-        sentences.append(f"**PACS, minus full precision**: {'; '.join(sure)}.")
+        sentences.append(_sentence(domains, tested))
+    if between := _anchor_minus_qat(domains):
+        sentences.append(between)
     count = sum(len(_planned(bits)) for bits in BITS)
     lacks = lacking(count - len(tested), count, f"rows of PACS on {len(PLANNED)} seeds")
-    return Part(title="PACS", found=sentences, lines=lines, lacks=lacks)
+    each = "; ".join(
+        f"{', '.join(row.method for row in some)} at {_bits(bits)}"
+        for bits, some in lacking_rows.items()
+        if some
+    )
+    return Part(title="PACS", found=sentences, lines=lines, lacks=[f"{one} ({each})" for one in lacks])
 
 
 def by_domain(store: Store) -> list[Rows]:
     """Return the rows with each domain left out, with the settings that the search chose; empty before it."""
-    settings = chosen(store)
+    settings = search.chosen(store)
     if settings is None:
         return []
 
@@ -118,30 +109,88 @@ def by_domain(store: Store) -> list[Rows]:
     return [Rows.of(store, f"pacs@{name}", wanted) for name in DOMAINS]
 
 
-def minus_fp(domains: list[Rows], row: Row) -> Difference | None:
-    """Return a row minus full precision in the mean over domains, or None before two shared seeds."""
-    seeds = _seeds(domains, FP, row)
+def _sentence(domains: list[Rows], tested: Sequence[tuple[Difference, float]]) -> str:
+    """Say which rows differ from full precision, and what the others could have hidden."""
+    signs = (("better", 1), ("worse", -1))
+    said = []
+    for word, sign in signs:
+        sure = [
+            f"{_named(d.row)} {interval(d.estimate)} (p {p_in_words(p)}"
+            f"{', collapsed in ID, too' * any(collapsed(one, d.row) for one in domains)})"
+            for d, p in tested
+            if p < LEVEL and sign * d.estimate.value > 0
+        ]
+        said += [f"{word}: {', '.join(sure)}"] * bool(sure)
+    if open_ := [d for d, p in tested if p >= LEVEL]:
+        reach = max(max(-d.estimate.low, d.estimate.high) for d in open_)
+        least, most = (end(map(detectable, open_)) for end in (min, max))
+        said.append(
+            f"undecided: {len(open_)} of {len(tested)} rows, whose 95% intervals lie within ±{reach:.1f} "
+            f"points (differences of {least:.1f} to {most:.1f} points would have been found in 80% of such "
+            "studies)"
+        )
+    return f"**PACS, minus full precision**, p after Holm's correction, tested at {LEVEL}: {'; '.join(said)}."
+
+
+def _anchor_minus_qat(domains: list[Rows]) -> str:
+    """Return the contrast of part 1 on PACS, for which the plan has no test; empty before it is complete."""
+    each = []
+    for bits in BITS:
+        qat, anchor = Row("qat", bits), Row("anchor", bits)
+        found = minus(domains, anchor, qat)
+        if found and set(PLANNED) <= set(found.seeds):
+            of_anchor, of_qat = (
+                _mean(_levels(domains, row, found.seeds, ood=False)) for row in (anchor, qat)
+            )
+            each.append(f"{_bits(bits)} {interval(found.estimate)} (ID {of_anchor:.1f} against {of_qat:.1f})")
+    if not each:
+        return ""
+    return (
+        "**PACS, anchor minus QAT** (exploratory, p-values are not planned; the anchor's settings are the "
+        f"defaults, which were chosen on CIFAR-10): {'; '.join(each)}."
+    )
+
+
+def _freezing(found: Sequence[Difference]) -> str:
+    """Say that there is no gain to be owed to freezing, if that is so of all rows of the controls' bits."""
+    of_bits = [d for d in found if d.row in _planned(BITS[0])]
+    if not of_bits or any(d.estimate.value > 0 for d in of_bits):
+        return ""
+    return (
+        f" The plan asks how much of a gain is owed to freezing: no row at {BITS[0]} is above full precision "
+        "in the mean, so there is no gain that freezing could explain."
+    )
+
+
+def minus(domains: list[Rows], row: Row, base: Row = FP) -> Difference | None:
+    """Return a row minus another in the mean over domains, or None before two shared seeds."""
+    seeds = _seeds(domains, base, row)
     if len(seeds) < FEWEST_SEEDS:
         return None
-    shares = [{r: of_domain.runs(r, seeds).shares(of_domain.ood) for r in (FP, row)} for of_domain in domains]
-    estimate = differences(shares, FP)[row]
+    shares = [
+        {r: of_domain.runs(r, seeds).shares(of_domain.ood) for r in (base, row)} for of_domain in domains
+    ]
+    estimate = differences(shares, base)[row]
     return Difference(row=row, seeds=tuple(seeds), estimate=estimate)
 
 
 def detectable(found: Difference) -> float:
     """Return the true difference that 80% of such studies would find, with Holm's first factor."""
-    return found.estimate.detectable(LEVEL / len(_planned(found.row.bits)))
-
-
-def chosen(store: Store) -> Args | None:
-    """Return the settings of the recipe that `val` chose, or None before the search has ended."""
-    searched = _searched(store)
-    return best(searched).cell.recipe_args if searched else None
+    (family,) = (rows for bits in BITS if found.row in (rows := _planned(bits)))
+    return found.estimate.detectable(LEVEL / len(family))
 
 
 def _planned(bits: str) -> list[Row]:
     controls = [Row(CONTROL, "fp"), Row(CONTROL, bits)] if bits == BITS[0] else []
     return [*(Row(method, bits) for method in METHODS), *controls]
+
+
+def _named(row: Row) -> str:
+    return f"{row.method} at {_bits(row.bits)}"
+
+
+def _bits(bits: str) -> str:
+    return f"{bits} bits" if bits.isdecimal() else bits
 
 
 def _cells(domains: list[Rows], row: Row, seeds: Sequence[int], last: list[str]) -> list[str]:
@@ -158,7 +207,7 @@ def _levels(domains: list[Rows], row: Row, seeds: Sequence[int], *, ood: bool) -
 def _collapsed(domains: list[Rows], there: Sequence[Row]) -> str:
     """Name the rows that have collapsed in ID, with the domain left out; nothing where none has."""
     lost = [
-        f"{row.method} at {row.bits} ({name.replace('_', ' ')} left out)"
+        f"{_named(row)} ({name.replace('_', ' ')} left out)"
         for row in there
         for name, of_domain in zip(DOMAINS, domains, strict=True)
         if collapsed(of_domain, row)
@@ -168,26 +217,6 @@ def _collapsed(domains: list[Rows], there: Sequence[Row]) -> str:
 
 def _mean(levels: Sequence[float]) -> float:
     return sum(levels) / len(levels)
-
-
-def _searched(store: Store) -> list[Record]:
-    """Return the runs among which the learning rate and the steps are chosen; empty before all have ended.
-
-    A run that fails is not chosen, nor one whose settings are not the plan's.
-    """
-    searched = [
-        record
-        for record in store.records(f"pacs@{SEARCHED}")
-        if (record.cell.method, record.cell.seed) == ("fp", SEED)
-        and _settings(record.cell) in set(product(RATES, STEPS))
-    ]
-    whole = len({_settings(record.cell) for record in searched}) == len(RATES) * len(STEPS)
-    return [r for r in searched if r.status == "done"] if whole else []
-
-
-def _settings(cell: Cell) -> tuple[object, object]:
-    recipe = dict(cell.recipe_args)
-    return recipe.get("lr"), recipe.get("steps")
 
 
 def _seeds(domains: list[Rows], *rows: Row) -> list[int]:

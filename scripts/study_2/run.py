@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 
 from flatqat.bench.records.store import Store
-from scripts.study_2 import pacs
+from scripts.study_2 import pacs_search
 
 SUITE = ["--suite", "cifar10-c-live-135", "--model", "cifar:resnet20", "--recipe", "smoke"]
 TRAINED = [*SUITE, "--set", "recipe.steps=400", "--limit", "2000", "--no-flatness"]
@@ -126,7 +126,7 @@ def main() -> int:
         return 2
     part, data, weights, results = given[:4]
     if part == "pacs":
-        settings = pacs.chosen(Store(Path(results)))
+        settings = pacs_search.chosen(Store(Path(results)))
         if settings is None:
             print(f"pacs: expected all runs of pacs-search in {results}, got fewer", file=sys.stderr)
             return 2

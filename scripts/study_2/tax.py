@@ -1,9 +1,13 @@
 """Part 2 of the second study: rows minus full precision, by corruption and severity."""
 
+import csv
+import io
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 from flatqat.metrics.contributions import Weights
 from flatqat.metrics.estimate import Estimate
+from scripts.study_2 import controls
 from scripts.study_2.part import LEVEL, Part, lacking, p_cell, p_in_words, table
 from scripts.study_2.rows import (
     AT_ID,
@@ -70,9 +74,10 @@ def _lacks(rows: Rows) -> list[str]:
 
 
 LEVELS_NOTE = (
-    "Top-1 in percent; OOD is the mean over 45 shifts. Δ: points above full precision on the same seeds, "
+    "Top-1 in percent; OOD is the mean over 45 shifts. Δ: minus full precision on the same seeds, in points, "
     "with the 95% interval over seeds and images, of each difference alone. A network in full precision "
-    "is trained for as many steps as QAT."
+    "is trained for as many steps as QAT. `w3a32` has weights of 3 bits and inputs in full precision, "
+    "`w32a3` the reverse."
 )
 CORRUPTION_NOTE = (
     "severities 1, 3 and 5. Bold: p below 0.05 after Holm's correction over the 15 corruptions of a "
@@ -148,7 +153,7 @@ def whose_gain(rows: Rows) -> list[str]:
     fp, qat = (rows.runs(row, PLANNED) for row in (FP, QAT_3))
     whole = difference(fp, qat, rows.weights[IMPULSE])
     return [
-        f"**Which parts gain alone.** Points above full precision on impulse noise, seeds "
+        f"**Which parts gain alone.** Points of top-1 minus full precision on impulse noise, seeds "
         f"{in_words(PLANNED)}, p after Holm's correction over {len(OWNERS)}, tested at {LEVEL}: {each}. The "
         f"parts are not compared with each other. All of 3 bits, on these seeds: {interval(whole)}."
     ]
@@ -163,7 +168,9 @@ def _owners(rows: Rows) -> list[tuple[Difference, float | None]]:
 def _by_owner(owners: Iterable[tuple[Difference, float | None]]) -> list[str]:
     """Return a table of the differences, with a note."""
     cells = [[OWNERS[t.row], in_words(t.seeds), interval(t.estimate), p_cell(p)] for t, p in owners]
-    note = f"Points above full precision. p: after Holm's correction over these {len(OWNERS)}. {CLIPPING}"
+    note = (
+        f"Δ: minus full precision, in points. p: after Holm's correction over these {len(OWNERS)}. {CLIPPING}"
+    )
     return [table(["quantized", "seeds", "Δ impulse noise", "p"], cells), "", note]
 
 
@@ -220,12 +227,12 @@ def _named(bits: Iterable[str]) -> list[str]:
 
 def profile(rows: Rows) -> str:
     """Return all rows minus full precision by corruption and severity, as CSV."""
-    lines = ["method,bits,seeds,corruption,severity,difference,low,high"]
-    for row in SHOWN:
-        for name in rows.corruptions:
-            for severity in SEVERITIES:
-                if t := tax(rows, row, {f"{name}/{severity}": 1.0}):
-                    e = t.estimate
-                    numbers = ",".join(points(value) for value in (e.value, e.low, e.high))
-                    lines.append(f"{row.method},{row.bits},{len(t.seeds)},{name},{severity},{numbers}")
-    return "\n".join(lines) + "\n"
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["method", "bits", "seeds", "corruption", "severity", "difference", "low", "high"])
+    shown = [*SHOWN, *(Row(name, bits) for name in controls.names(rows) for bits in BITS)]
+    for row, name, severity in product(shown, rows.corruptions, SEVERITIES):
+        if t := tax(rows, row, {f"{name}/{severity}": 1.0}):
+            numbers = map(points, (t.estimate.value, t.estimate.low, t.estimate.high))
+            lines.writerow([row.method, row.bits, len(t.seeds), name, severity, *numbers])
+    return text.getvalue()

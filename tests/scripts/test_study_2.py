@@ -21,6 +21,7 @@ from scripts.study_2 import (
     controls,
     flatness,
     pacs,
+    pacs_search,
     page,
     pretrained,
     rows,
@@ -258,7 +259,8 @@ def test_controls_are_tested_on_all_their_seeds_and_corrected_over_the_plan(tmp_
     assert part
     assert re.search(r"better: ema at 3 bits .*; worse: qat 2x steps at 3 bits", part.found[0])
     assert "dual" not in part.found[0]
-    assert "undecided: 1 of 3, whose" in part.found[0]
+    assert "undecided: 1 of 3, whose 95% intervals lie within ±" in part.found[0]
+    assert "after Holm's correction over the 5 controls of a bit-width" in part.found[0]
     assert re.search(r"dual, strength=0.01\) +\| 0 to 2 +\| \+[45]\.\d.* not yet", "\n".join(part.lines))
     assert part.lacks == ["12 of 15 controls on 4 seeds"]
 
@@ -382,6 +384,10 @@ def test_the_profile_has_every_row_by_corruption_and_severity(tmp_path):
     assert len(found) == len(lines) == 8 * 9  # six at low bits, two owners; three corruptions by severity
     fp, qat = (there.records[row].values() for row in (rows.FP, Row("qat", "2")))
     by_hand = [np.mean([r.scores["fog/3"]["top1"].value for r in of_row]) for of_row in (fp, qat)]
+    put_row(Store(tmp_path), "ema", "2", range(4), {})
+    with_control = tax.profile(Rows.of_cifar(Store(tmp_path))).splitlines()
+    assert len(with_control) == 1 + 9 * 9
+    assert any(line.startswith("ema,2,4,fog,3,") for line in with_control)
     row = found["qat", "2", "fog", "3"]
     assert float(row[5]) == pytest.approx(by_hand[1] - by_hand[0], abs=0.005)  # two digits are shown
     assert float(row[6]) < float(row[5]) < float(row[7])
@@ -499,10 +505,13 @@ def test_methods_are_what_is_counted(tmp_path):
             for method in kept
         ]
     )
+    of_id = [store.outcomes(r.cell)["id:margin"] > 0 for method in kept for r in rows[f"m{method:02}"]]
+    halves_of_id = [[run[half::2].mean() for run in of_id] for half in (0, 1)]
     sharp = np.array([[6.0 * method + recipe for recipe in range(6)] for method in kept])
     expected = rank_correlation(sharp, np.round(points, 9))
     for answer in found:
         assert answer.configurations == 108
+        assert answer.pooled_halves == pytest.approx(stats.spearmanr(*halves_of_id)[0])
         assert answer.pooled == pytest.approx(stats.spearmanr(sharp.ravel(), np.round(points, 9).ravel())[0])
         assert (answer.alone.rows, answer.alone.columns) == (18, 6)
         assert answer.alone == expected
@@ -580,7 +589,8 @@ def test_nothing_is_said_of_flatness_where_id_tells_configurations_too_little_ap
     put_configurations(store, slope=0.3, of_id=0.0)
     part = flatness.part(store)
     assert part
-    said = "no conclusion is drawn, as planned, since the configurations differ too little in ID"
+    said = "no conclusion is drawn, as planned, since two halves of the images rank the configurations' ID "
+    said += "too differently"
     assert part.found == [f"**Flatness and OOD**, over 120 configurations of 20 methods at 3 bits: {said}."]
     cells = [cell.strip() for line in part.lines[0].splitlines()[2:] for cell in line.split("|")]
     assert len([cell for cell in cells if cell == "withheld"]) == 2 * len(part.lines[0].splitlines()[2:])
@@ -652,7 +662,7 @@ def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
 
     put_domains("fp", "fp", (0, 1, 2))
     assert pacs.part(store) is None  # before the search, nothing was chosen
-    every = [(("lr", lr), ("steps", steps)) for lr in pacs.RATES for steps in pacs.STEPS]
+    every = [(("lr", lr), ("steps", steps)) for lr in pacs_search.RATES for steps in pacs_search.STEPS]
     rest = [args for args in every if args not in (chosen, other)][1:]  # but one, which fails
     for args, gain in ((chosen, 0.05), (other, 0.0), *((args, -0.01) for args in rest)):
         assert pacs.part(store) is None  # nor before all eight of it have ended
@@ -680,8 +690,12 @@ def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
     assert re.search(r"Full precision reaches \d\d\.\d% top-1 .* \(art painting \d\d\.\d, ", first.found[0])
     assert "seeds 0 to 2)" in first.found[0]
     assert len(first.found) == 1
-    assert first.lacks == ["14 of 14 rows of PACS on 3 seeds"]
+    (lacks,) = first.lacks
+    assert lacks.startswith("14 of 14 rows of PACS on 3 seeds (qat, anchor, sagm, swad, frozen-conv")
+    assert lacks.endswith("; qat, anchor, sagm, swad at 4 bits; qat, anchor, sagm, swad at 3 bits)")
     assert re.search(r"\*\*0\.01\*\* +\| \*\*300\*\*", first.lines[-1])
+    assert "more might be better" not in first.lines[-3]  # 300 is not the longest
+    assert "there is no gain" not in "\n".join(first.lines)  # nor is there a row
 
     put_domains("qat", "w7a32", (0,), share=1.0)
     early = pacs.part(store)
@@ -700,21 +714,30 @@ def test_pacs_is_the_mean_over_domains_minus_full_precision(tmp_path):
     part = pacs.part(store)
     assert part
     sure, open_ = (
-        r"qat at w7a32 \+[23]\.\d.*",
-        r"undecided: 5 of 6 rows, whose 95% intervals reach 0\.\d points at most "
+        r"better: qat at w7a32 \+[23]\.\d+ \[[^]]*\] \(p [=<] 0\.\d+\)",
+        r"undecided: 5 of 6 rows, whose 95% intervals lie within ±0\.\d points "
         r"\(differences of \d\.\d to \d\.\d points would have been found in 80% of such studies\)",
     )
-    pattern = rf"\*\*PACS, minus full precision\*\*: {sure}; {open_}\."
+    pattern = rf"\*\*PACS, minus full precision\*\*, p after .* at 0\.05: {sure}; {open_}\."
     assert re.fullmatch(pattern, part.found[1])
+    assert "there is no gain" not in "\n".join(part.lines)
     (row,) = (line for line in part.lines[0].splitlines() if line.startswith("| qat"))
     at_id, *levels, average = (float(cell) for cell in row.split("|")[4:10])
     assert at_id == pytest.approx(90, abs=1.5)  # what all domains have, by 500 images
     assert average == pytest.approx(np.mean(levels), abs=0.1)  # each is rounded to a tenth
     assert levels == sorted(levels)
     assert "0 to 2" in row
-    assert part.lacks == ["8 of 14 rows of PACS on 3 seeds"]
+    lacking = "qat, anchor, sagm, swad at 4 bits; qat, anchor, sagm, swad at 3 bits"
+    assert part.lacks == [f"8 of 14 rows of PACS on 3 seeds ({lacking})"]
     domains = pacs.by_domain(store)
-    found = pacs.minus_fp(domains, Row("qat", "w7a32")).estimate
+    found = pacs.minus(domains, Row("qat", "w7a32")).estimate
+    for row in (Row(pacs.CONTROL, "fp"), Row("swad", "w7a32")):  # both are among six, whatever their bits
+        of_row = pacs.minus(domains, row)
+        assert pacs.detectable(of_row) == of_row.estimate.detectable(0.05 / 6)
+    of_anchor = np.mean([level(of, "anchor", "w7a32", seed) for of in domains for seed in (0, 1, 2)])
+    of_qat = np.mean([level(of, "qat", "w7a32", seed) for of in domains for seed in (0, 1, 2)])
+    assert re.search(rf"anchor minus QAT\*\* .*: w7a32 {of_anchor - of_qat:.2f} \[", part.found[2])
+    assert "bits" not in part.found[2].partition(": ")[2]
     by_seed = [
         np.mean([level(of, "qat", "w7a32", seed) - level(of, "fp", "fp", seed) for of in domains])
         for seed in (0, 1, 2)
