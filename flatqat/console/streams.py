@@ -76,6 +76,9 @@ def _open(stream: Any, number: int) -> Any:
             os.dup2(sink, number)
             os.close(sink)
         return open(number, "w", encoding="utf-8", closefd=False)
-    if isinstance(stream, io.TextIOWrapper):  # a locale without λ and ±
-        stream.reconfigure(errors="replace")
+    if isinstance(stream, io.TextIOWrapper):
+        if isinstance(stream.buffer, io.RawIOBase):  # with PYTHONUNBUFFERED, where a part of a write is lost
+            again = io.FileIO(stream.fileno(), "w", closefd=False)
+            stream = io.TextIOWrapper(io.BufferedWriter(again), stream.encoding, line_buffering=True)
+        stream.reconfigure(errors="replace")  # for a locale without λ and ±
     return stream

@@ -36,6 +36,33 @@ def test_a_full_disk_is_said_with_exit_code_two(name):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_is_cut_off_is_no_success(tmp_path, unbuffered):
+    """A limit on the size of files lets a part of a write through, as a disk does that fills up."""
+    command = 'ulimit -f 1; exec "$0" "$@" > cut.csv'
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            command,
+            *FLATQAT,
+            "bench",
+            "report",
+            "--results",
+            RESULTS / "first-look",
+            "--format",
+            "csv",
+        ],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: cannot write to standard output: File too large"
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_closed_pipe_ends_the_command_silently(name):
     read, write = os.pipe()
