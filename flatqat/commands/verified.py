@@ -162,7 +162,7 @@ def codes_line(run: FileRun) -> str:
     if (codes := run.codes) is None:
         return "codes of inputs: not compared"
     if not codes.codes:
-        return "codes of inputs: none to compare, all are looked up in tables"
+        return "codes of inputs: none to compare, all are in floating point or looked up in tables"
     share = f"{codes.differing:,} of {codes.codes:,} differ ({100 * codes.differing / codes.codes:.2g}%)"
     first = f", by at most {codes.largest}, the first before {codes.first}" if codes.differing else ""
     return f"codes of inputs: {share}{first}; {codes.layers} layers, {codes.images} images"

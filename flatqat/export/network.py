@@ -1,8 +1,8 @@
 """All grids of a quantized network, and marks in the place of its quantizers while it is traced."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from flatqat.errors import UsageError
 from flatqat.export.grids import ExportedGrid
 from flatqat.export.read import QuantizedWeight, input_grid, weight_codes
+from flatqat.models.base import Normalized
 from flatqat.quant.apply import in_inference, latent_weights, quantizable, quantizers
 from flatqat.quant.base import Quantizer
 from flatqat.quant.fold import weight_quantizer
@@ -24,7 +25,7 @@ class QuantizedNetwork:
 
     Attributes:
         weights: The quantized weights by layer; one that layers share is there under the first of them.
-        inputs: The grids of quantized inputs by layer.
+        inputs: The grids of quantized inputs by layer, see `with_inputs_that_run`.
         layers: For every layer that could be quantized, the layer under which its weight is in `weights`;
             None if the weight is in floating point.
     """
@@ -50,6 +51,24 @@ def read_network(net: nn.Module) -> QuantizedNetwork:
     own = {name: weight_quantizer(layer) for name, layer in quantizable(net).items()}
     layers = {name: None if quantizer is None else names[quantizer] for name, quantizer in own.items()}
     return QuantizedNetwork(weights=weights, inputs=inputs, layers=layers)
+
+
+@torch.no_grad()
+def with_inputs_that_run(network: QuantizedNetwork, model: Normalized, images: Tensor) -> QuantizedNetwork:
+    """Return a network without the inputs that `model(images)` never rounds.
+
+    Nothing has set the grid of a layer that is not called, whether its weight is used without it or not at
+    all: what comes into it is in floating point.
+    """
+    ran: set[str] = set()
+    with ExitStack() as stack:
+        for name, quantizer in quantizers(model.net):
+            if quantizer.role == "input":
+                hook = quantizer.register_forward_pre_hook(lambda *_, name=name: ran.add(name))
+                stack.callback(hook.remove)
+        stack.callback(model.train, model.training)
+        model.eval()(images)
+    return replace(network, inputs={name: grid for name, grid in network.inputs.items() if name in ran})
 
 
 class Mark(nn.Module):

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from flatqat.bench.deploy.cell import Deployable, deployable, example_images
 from flatqat.bench.deploy.metadata import metadata_of
 from flatqat.bench.records.files import write_output
@@ -11,7 +13,7 @@ from flatqat.console.printable import bytes_in_words
 from flatqat.errors import UsageError, choose, found
 from flatqat.export.codes_file import as_codes
 from flatqat.export.describe import described
-from flatqat.export.network import QuantizedNetwork, float_bytes, read_network
+from flatqat.export.network import QuantizedNetwork, float_bytes, read_network, with_inputs_that_run
 from flatqat.models.optional import require
 
 SUFFIXES = {"onnx": ".onnx", "codes": ".safetensors"}
@@ -58,8 +60,10 @@ def export_cell(
         raise UsageError(
             f"--format codes: expected weights with codes to store, got {got}; use --format onnx"
         )
+    images = example_images(cell, data_root)
+    network = with_inputs_that_run(network, cell.model, images)
     made = _as_onnx if options.form == "onnx" else _as_codes
-    data, notes = made(cell, network, data_root, options)
+    data, notes = made(cell, network, images, options)
     write_output(options.file, data)
     whole = float_bytes(cell.model.net)
     share = f"{len(data) / whole:.1%} of {bytes_in_words(whole)} in float32"
@@ -68,11 +72,10 @@ def export_cell(
 
 
 def _as_onnx(
-    cell: Deployable, network: QuantizedNetwork, data_root: Path | None, options: ExportOptions
+    cell: Deployable, network: QuantizedNetwork, images: Tensor, options: ExportOptions
 ) -> tuple[bytes, list[str]]:
     from flatqat.export.onnx_model import as_file, onnx_model
 
-    images = example_images(cell, data_root)
     exported = onnx_model(cell.model, network, images, fold_batchnorm=options.fold_batchnorm)
     notes = [*exported.notes, *_about_scoring(cell)]
     metadata = metadata_of(cell, described(exported.network), exported.axes, notes)
@@ -82,7 +85,7 @@ def _as_onnx(
 
 
 def _as_codes(
-    cell: Deployable, network: QuantizedNetwork, data_root: Path | None, options: ExportOptions
+    cell: Deployable, network: QuantizedNetwork, images: Tensor, options: ExportOptions
 ) -> tuple[bytes, list[str]]:
     notes = _about_scoring(cell)
     metadata = metadata_of(cell, described(network), (), notes)

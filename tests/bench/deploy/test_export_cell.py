@@ -7,6 +7,8 @@ import re
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file
 
 from flatqat import __version__, registry
 from flatqat.bench.deploy.cell import deployable, example_images
@@ -40,6 +42,48 @@ def read(file):
 
     proto = onnx.load(file)
     return proto, {entry.key: json.loads(entry.value) for entry in proto.metadata_props}
+
+
+UNCALLED = """
+from torch import nn
+from torch.nn import functional as F
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.conv, self.bare, self.unused = nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, x):
+        x = self.conv(x).mean((2, 3)).relu()
+        return self.head(F.linear(x, self.bare.weight, self.bare.bias).relu())
+
+def make(classes):
+    return Net(classes)
+"""
+
+
+def test_a_layer_that_is_not_called_has_no_grid_for_its_input(flatqat, tmp_path, monkeypatch):
+    """Nothing has set the grid that its quantizer has: a reader that rounds by it would round to zero."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets.py").write_text(UNCALLED)
+    registry.add_plugin(TOY)
+    request = Request(
+        suites=("toy",), methods=("ptq",), bits=("4",), seeds=(0,), models=("file:nets.py:make",), results="r"
+    )
+    run_plan(make_plan(request))
+    options = ["--results", "r", "--plugin", TOY, "--model", "file:nets.py:make"]
+    for file in ("q.safetensors", "q.onnx"):
+        form = ["--format", "codes"] if file.endswith("s") else []
+        done = flatqat("export", "file_nets.py_make-ptq-4", "--output", file, *form, *options)
+        assert done.code == 0, done.err
+    metadata = safe_open("q.safetensors", "numpy").metadata()
+    of_codes, of_onnx = json.loads(metadata["flatqat.layers"]), read("q.onnx")[1]["flatqat.layers"]
+    for layers in (of_codes, of_onnx):
+        assert [name for name, layer in layers.items() if layer["input"]] == ["conv", "head"]
+        assert layers["bare"]["weight"]["bits"] == 4
+    tensors = [name for name in load_file("q.safetensors") if ".input." in name]
+    assert {name.partition(".")[0] for name in tensors} == {"conv", "head"}
 
 
 def test_images_have_the_size_that_the_cost_is_counted_for(store, monkeypatch):
