@@ -3,7 +3,9 @@
 PyTorch and pandas are imported inside the commands, so that `--help` and the listings are instant.
 """
 
+import atexit
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -205,7 +207,10 @@ def main() -> None:
     # torchvision's import, which users cannot change
     warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
     with safe_streams():
-        sys.exit(_run())
+        code = _run()
+        if code == INTERRUPTED:  # a second Ctrl-C only hurries: no traceback of what runs at exit
+            atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+        sys.exit(code)
 
 
 def _run() -> int:

@@ -78,7 +78,7 @@ def _print_layers(found: "Found", table: "LayerChanges", console: "Console") -> 
 
 
 def _share(part: float) -> str:
-    return f"{100 * part:.0f}%" if part >= LEAST_SHARE else "<1%"
+    return f"{100 * part:.0f}%" if part >= LEAST_SHARE or not part else "<1%"
 
 
 def _with_interval(one: "Estimate") -> str:

@@ -63,6 +63,26 @@ def test_output_that_is_cut_off_is_no_success(tmp_path, unbuffered):
     assert done.stderr.splitlines()[-1] == "error: cannot write to standard output: File too large"
 
 
+SECOND_INTERRUPT = """
+import atexit, os, signal, sys
+from flatqat import cli
+
+def interrupted(**_):
+    raise KeyboardInterrupt
+
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+cli.app = interrupted
+cli.main()
+"""
+
+
+def test_a_second_interrupt_shows_no_traceback():
+    done = subprocess.run(
+        [sys.executable, "-c", SECOND_INTERRUPT], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_closed_pipe_ends_the_command_silently(name):
     read, write = os.pipe()

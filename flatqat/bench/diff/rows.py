@@ -8,7 +8,7 @@ from flatqat.bench.gate.compare import are_identical
 from flatqat.bench.gate.shift_groups import By, shift_groups
 from flatqat.bench.records.cell_names import begins
 from flatqat.bench.records.paired import Runs, components_of
-from flatqat.bench.records.sections import RowKey, Section, method_alone, names_of, row_label
+from flatqat.bench.records.sections import RowKey, Section, bits_alone, method_alone, names_of, row_label
 from flatqat.bench.records.store import Store
 from flatqat.metrics.contributions import equal_weights
 from flatqat.spec import Record
@@ -21,14 +21,19 @@ def rows_named(section: Section, name: str) -> Rows:
     """Return the rows of a method (`qat`), the row `qat 4`, or those of cells whose label or id begins so.
 
     Where no row has the name as its label, one that may be asked for by it has it, see `names_of`; and where
-    none has that either, all rows of a method with other settings (`anchor` for `anchor(strength=0.3)`).
+    none has that either, all rows of a method with other settings (`anchor` for `anchor(strength=0.3)`). Bits
+    need no version of the quantizer (`ptq 4@apot` for `ptq 4@apot v2`).
     """
     labels = {key: (key[0], row_label(key)) for key in section.rows}
     every = {
         (m, bits): [n for own in names_of(m) for n in (own, row_label((own, bits)))] for m, bits in labels
     }
     alone = {(m, bits): [a, row_label((a, bits))] for m, bits in labels for a in [method_alone(m)]}
-    for names in (labels, every, alone):
+    plain = {
+        (m, bits): [row_label((n, bits_alone(bits))) for n in (*names_of(m), method_alone(m))]
+        for m, bits in labels
+    }
+    for names in (labels, every, alone, plain):
         if named := {key: records for key, records in section.rows.items() if name in names[key]}:
             return named
     begun = {key: [r for r in records if begins(r.cell, name)] for key, records in section.rows.items()}

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from flatqat import registry
 from flatqat.errors import FlatqatError
-from flatqat.spec import Args, Flatness, Record
+from flatqat.spec import Args, Cell, Flatness, Record
 from flatqat.suite import Suite
 
 V = TypeVar("V")
@@ -47,7 +47,7 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     options += _settings(cell.method, cell.method_args) + _settings("recipe", cell.recipe_args)
     options += ["--amp"] * cell.amp + ["--compute-matched"] * (cell.step_multiplier > 1)
     options += ["--compile"] * record.train.compiled
-    options += ["--plugin", "FILE"] if cell.plugins else []
+    options += ["--plugin", "FILE"] if cell.plugins and _has_plugins(cell) else []
     options += ["--threads", str(record.env.threads)] if record.env.threads > 1 else []
     spaces = list(record.flatness.spaces)
     if record.flatness == Flatness():
@@ -55,6 +55,18 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     elif spaces and spaces != ["quantized"]:
         options += ["--space", ",".join(spaces)]
     return tuple(options)
+
+
+def _has_plugins(cell: Cell) -> bool:
+    """Whether a part of a cell is none of the built-in ones; the file of a `file:` model is in its name."""
+    quantizer = cell.quant_spec.quantizer
+    parts = (
+        (registry.SUITES, cell.suite.partition("@")[0]),
+        (registry.METHODS, cell.method),
+        (registry.MODELS, cell.model.partition(":")[0]),
+        (registry.QUANTIZERS, quantizer),
+    )
+    return not all(registry.is_built_in(kind, name) for kind, name in parts)
 
 
 def _needs_data(suite: str) -> bool:

@@ -120,6 +120,11 @@ def method_alone(label: str) -> str:
     return label.partition("(")[0].partition(" ")[0]
 
 
+def bits_alone(bits: str) -> str:
+    """Return the bits of a row without the version of the quantizer, as `bench run` takes them: `4@apot`."""
+    return re.sub(r"^(\S+) v\d+", r"\1", bits)
+
+
 def is_latest(label: str) -> bool:
     """Whether the label of a row is marked as that of the latest of several revisions."""
     return len(names_of(label)) > 1

@@ -8,6 +8,7 @@ from shlex import quote
 from flatqat.bench.records.sections import (
     RowKey,
     Section,
+    bits_alone,
     how_made,
     is_latest,
     method_alone,
@@ -76,7 +77,7 @@ def _of_section(section: Section, choice: Choice) -> Section:
 
 def _is_chosen(key: RowKey, choice: Choice, *, is_reference: bool = False) -> bool:
     of_method = not choice.methods or any(_matches(m, text) for m in choice.methods for text in _methods(key))
-    of_bits = is_reference or not choice.bits or any(_matches(_spelled(b), key[1]) for b in choice.bits)
+    of_bits = is_reference or not choice.bits or any(_has_bits(b, key[1]) for b in choice.bits)
     return of_method and of_bits
 
 
@@ -87,6 +88,11 @@ def _methods(key: RowKey) -> tuple[str, ...]:
 
 def _matches(pattern: str, text: str) -> bool:
     return pattern == text or fnmatchcase(text, pattern)
+
+
+def _has_bits(bits: str, text: str) -> bool:
+    """Whether bits as `bench run` takes them, or as tables have them, are those of a row."""
+    return any(_matches(_spelled(bits), one) for one in (text, bits_alone(text)))
 
 
 def _spelled(bits: str) -> str:
@@ -116,5 +122,5 @@ def _named(name: str, keys: Set[RowKey]) -> list[str]:
 
 def _check_bits(names: Sequence[str], known: set[str]) -> None:
     for name in names:
-        if not any(_matches(_spelled(name), text) for text in known):
+        if not any(_has_bits(name, text) for text in known):
             raise unknown("bits", name, known)

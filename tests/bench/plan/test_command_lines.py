@@ -35,14 +35,24 @@ MATRICES = {
     "recipe": [["--recipe", "smoke", "--set", "recipe.lr=0.003", "--limit", "50", "--amp"]],
     "adapted": [["--adapt", "bn+steps"], ["--adapt", "bn", "--bits", "3"], ["--seeds", "1"]],
     "equal compute": [["--method", "fp,qat,sam", "--compute-matched"]],
+    "own network": [["--model", "file:nets.py:make", "--method", "fp,qat"]],
     "weights": [["--weights", "start here.safetensors", "--method", "fp,ptq,qat", "--bits", "4,3"]],
 }
+
+
+NETS = """
+from torch import nn
+
+def make(classes):
+    return nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
+"""
 
 
 @pytest.fixture
 def planned(monkeypatch, tmp_path):
     """The scored jobs of a command line, by cell."""
     save_file(build("tiny", classes=10, seed=0).net.state_dict(), tmp_path / "start here.safetensors")
+    (tmp_path / "nets.py").write_text(NETS)
     monkeypatch.chdir(tmp_path)
 
     def plan_of(options):

@@ -192,6 +192,21 @@ def test_an_older_revision_is_answered_with_the_option_that_shows_it(tmp_path):
         assert labels(name, all_revisions=True) == ["qat (revision bbbbbb, latest)"]
 
 
+def test_bits_need_no_version_of_the_quantizer(tmp_path):
+    """As `bench run` takes them, where tables show `4@apot v2`; a bare row comes first."""
+    store = Store(tmp_path)
+    cells = [replace(CELL, quant="4@apot", quant_version=2), CELL, replace(CELL, quant_version=2)]
+    for place, cell in enumerate(cells):
+        put(store, cell, right_of(0, 0.02, {}, [place, 0]))
+    (section,) = sections(store.records())
+    for bits, rows in (("4@apot", ["4@apot v2"]), ("4@apot v2", ["4@apot v2"]), ("4", ["4", "4 v2"])):
+        (alone,) = chosen([section], Choice(bits=(bits,)))
+        assert [key[1] for key in alone.rows] == rows
+        assert list(rows_named(section, f"qat {bits}")) == [("qat", rows[0])]
+    with pytest.raises(UsageError, match="unknown bits '4@lsqplus'"):
+        chosen([section], Choice(bits=("4@lsqplus",)))
+
+
 def test_a_row_with_revisions_has_the_same_names_everywhere(tmp_path):
     """Where rows are chosen, where two are compared, as the baseline of a study, and on the page."""
     store, settings = Store(tmp_path), (("strength", 0.3),)
