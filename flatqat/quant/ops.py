@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flatqat.errors import UsageError
 from flatqat.quant.kernels import dispatch, formulas
 from flatqat.quant.kernels.formulas import LOW_PRECISION, widened
 from flatqat.quant.kernels.rule import Grid, Rule
@@ -36,7 +37,13 @@ def fake_quantize(
 
     `v` has any shape, `scale` and `offset` broadcast against it. Half precision is quantized in float32.
     Rounding is half to even. Source: Esser et al. 2020 (LSQ), eq. 1 to 3; Bhalgat et al. 2020 (LSQ+).
+
+    Raises UsageError on integers, which cannot hold most levels, and if there is no code.
     """
+    if not v.is_floating_point():
+        raise UsageError(f"fake_quantize: expected a tensor of floats, got {v.dtype}; use v.float()")
+    if qmin > qmax:
+        raise UsageError(f"fake_quantize: expected qmin of at most qmax, got {qmin} and {qmax}")
     return fake_quantize_by(Rule(qmin, qmax, grad_scale, *open_ends), v, scale, offset)
 
 

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flatqat.errors import UsageError
 from flatqat.quant.ops import fake_quantize, from_codes, to_codes
 
 
@@ -121,3 +122,16 @@ def test_without_gradients_the_values_are_the_same():
         fast = fake_quantize(v, s, -8, 7)
     assert torch.equal(fast, fake_quantize(v.requires_grad_(), s, -8, 7))
     assert torch.equal(v, kept)
+
+
+@pytest.mark.parametrize(
+    ("v", "bounds", "said"),
+    [
+        (torch.arange(4), (-8, 7), r"expected a tensor of floats, got torch.int64; use v.float\(\)"),
+        (torch.ones(4), (7, -8), "expected qmin of at most qmax, got 7 and -8"),
+    ],
+)
+def test_what_cannot_be_quantized_is_refused(v, bounds, said):
+    """Levels of an integer tensor were cut to integers."""
+    with pytest.raises(UsageError, match=said):
+        fake_quantize(v, torch.tensor(0.1), *bounds)

@@ -86,11 +86,11 @@ def flag(name: str, value: Any) -> bool:
 
 
 def settings(name: str, value: Any) -> Mapping[str, Mapping[str, str]]:
-    """Return settings, texts by owner and key."""
+    """Return settings, texts by owner and key, as a copy that the caller's changes do not reach."""
     if isinstance(value, Mapping) and all(isinstance(of_owner, Mapping) for of_owner in value.values()):
         texts_ = [part for owner in value for pair in value[owner].items() for part in (owner, *pair)]
         if all(isinstance(part, str) for part in texts_):
-            return value
+            return {owner: dict(of_owner) for owner, of_owner in value.items()}
     raise refused(name, "texts by owner and key, such as {'anchor': {'strength': '0.1'}}", value)
 
 

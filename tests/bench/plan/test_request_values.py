@@ -79,3 +79,10 @@ def test_methods_that_quantize_need_bits():
 def test_only_a_request_can_be_run(given):
     with pytest.raises(UsageError, match=r"flatqat.run: expected a flatqat.Request, got "):
         flatqat.run(given)
+
+
+def test_settings_are_those_that_were_checked():
+    given = {"anchor": {"strength": "0.1"}}
+    request = Request(settings=given)
+    given["anchor"]["strength"] = "0.2"
+    assert request.settings == {"anchor": {"strength": "0.1"}}
