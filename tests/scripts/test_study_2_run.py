@@ -47,7 +47,7 @@ def test_pacs_runs_with_what_val_chose(monkeypatch, capsys, tmp_path):
     assert "expected all runs of pacs-search" in capsys.readouterr().err
     assert not started
     settings = (("batch_size", 48), ("lr", 0.003), ("steps", 600))
-    monkeypatch.setattr(study.pacs, "chosen", lambda store: settings)
+    monkeypatch.setattr(study.pacs_search, "chosen", lambda store: settings)
     assert study.main() == 0
     for command in started:
         assert command[-2:] == ["--set=recipe.lr=0.003", "--set=recipe.steps=600"]
@@ -72,7 +72,7 @@ def of_command(command, option):
 def test_options_choose_among_the_cells_of_a_part(monkeypatch, options, expected):
     started = []
     monkeypatch.setattr(study.subprocess, "run", lambda command: started.append(command) or ENDED)
-    monkeypatch.setattr(study.pacs, "chosen", lambda store: (("lr", 0.003), ("steps", 600)))
+    monkeypatch.setattr(study.pacs_search, "chosen", lambda store: (("lr", 0.003), ("steps", 600)))
     monkeypatch.setattr(study.sys, "argv", ["run", "pacs", "data", "weights", "results", "0", "--", *options])
     assert study.main() == 0
     found = [tuple(of_command(c, option) for option in ("--suite", "--method", "--bits")) for c in started]
