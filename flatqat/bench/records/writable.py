@@ -19,7 +19,11 @@ def check_writable(root: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for folder in _folders(root):
-            tempfile.TemporaryFile(dir=folder).close()
+            try:
+                tempfile.TemporaryFile(dir=folder).close()
+            except FileNotFoundError:
+                if folder == root or folder.is_symlink():
+                    raise  # else another run has removed it meanwhile, as each does at its end
     except OSError as error:
         raise unwritable_folder(folder, error.strerror) from error
 
