@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from flatqat.bench.records.paired import differences
+from flatqat.bench.records.sections import bits_in_words
 from flatqat.bench.records.store import Store
 from flatqat.spec import Cell
 from scripts.study_2 import pacs_search as search
@@ -47,7 +48,8 @@ def part(store: Store) -> Part | None:
         of_bits = [d for row in planned if (d := minus(domains, row))]
         found += of_bits
         p += corrected(of_bits, PLANNED, len(planned))
-    whole = {d.row for d, of_row in zip(found, p, strict=True) if of_row is not None}
+    tested = [(d, of_row) for d, of_row in zip(found, p, strict=True) if of_row is not None]
+    whole = {d.row for d, _ in tested}
     lacking_rows = {bits: [row for row in _planned(bits) if row not in whole] for bits in BITS}
     levels = _levels(domains, FP, seeds, ood=True)
     cells = [_cells(domains, FP, seeds, ["-", "-"])]
@@ -82,7 +84,6 @@ def part(store: Store) -> Part | None:
         f"**PACS, one domain left out.** Full precision reaches {_mean(levels):.1f}% top-1 in the mean over "
         f"domains ({each}; seed{'s' * (len(seeds) > 1)} {in_words(seeds)})."
     ]
-    tested = [(d, of_row) for d, of_row in zip(found, p, strict=True) if of_row is not None]
     if tested:
         sentences.append(_sentence(domains, tested))
     if between := _anchor_minus_qat(domains):
@@ -90,7 +91,7 @@ def part(store: Store) -> Part | None:
     count = sum(len(_planned(bits)) for bits in BITS)
     lacks = lacking(count - len(tested), count, f"rows of PACS on {len(PLANNED)} seeds")
     each = "; ".join(
-        f"{', '.join(row.method for row in some)} at {_bits(bits)}"
+        f"{', '.join(row.method for row in some)} at {bits_in_words(bits)}"
         for bits, some in lacking_rows.items()
         if some
     )
@@ -142,7 +143,9 @@ def _anchor_minus_qat(domains: list[Rows]) -> str:
             of_anchor, of_qat = (
                 _mean(_levels(domains, row, found.seeds, ood=False)) for row in (anchor, qat)
             )
-            each.append(f"{_bits(bits)} {interval(found.estimate)} (ID {of_anchor:.1f} against {of_qat:.1f})")
+            each.append(
+                f"{bits_in_words(bits)} {interval(found.estimate)} (ID {of_anchor:.1f} against {of_qat:.1f})"
+            )
     if not each:
         return ""
     return (
@@ -186,11 +189,7 @@ def _planned(bits: str) -> list[Row]:
 
 
 def _named(row: Row) -> str:
-    return f"{row.method} at {_bits(row.bits)}"
-
-
-def _bits(bits: str) -> str:
-    return f"{bits} bits" if bits.isdecimal() else bits
+    return f"{row.method} at {bits_in_words(row.bits)}"
 
 
 def _cells(domains: list[Rows], row: Row, seeds: Sequence[int], last: list[str]) -> list[str]:

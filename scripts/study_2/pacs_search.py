@@ -17,20 +17,21 @@ def chosen(store: Store) -> Args | None:
 
 
 def lines(store: Store) -> list[str]:
-    """Return what was chosen among what, as lines of the page."""
+    """Return what was chosen among what, as lines of the page; some runs have to be stored."""
+    searched = _searched(store)
     return [
         "Learning rate and steps, chosen by top-1 of full precision on all images of `val`, with seed "
         f"{SEED} and target {SEARCHED}. Its sources are the other three domains, which are targets in turn, "
         "so images of later targets influenced these two numbers, equally for all rows."
-        f"{_edge(chosen(store))}",
+        f"{_edge(best(searched).cell)}",
         "",
-        *choice(_searched(store), {"lr": None, "steps": None}),
+        *choice(searched, {"lr": None, "steps": None}),
     ]
 
 
-def _edge(settings: Args | None) -> str:
+def _edge(chosen: Cell) -> str:
     """Say it if the largest number of steps was chosen: more might be better."""
-    longest = dict(settings or ()).get("steps") == max(STEPS)
+    longest = _settings(chosen)[1] == max(STEPS)
     return f" {max(STEPS)} steps is the longest training of the search; more might be better." * longest
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flatqat import registry
+from flatqat.commands import layers
 from tests.helpers import TOY
 from tests.helpers.command_line import assert_one_line_error, terminal_of
 from tests.helpers.sensitivity_runs import store
@@ -151,3 +152,8 @@ def test_a_cell_whose_weights_are_gone(flatqat, cells, tmp_path):
     (command,) = re.findall(r"^command: (.*)$", shown, re.MULTILINE)
     assert command.endswith(f"--results {tmp_path}")
     assert "--data-root" not in command, "the toy suite has no files"
+
+
+@pytest.mark.parametrize(("part", "text"), [(0.0, "0%"), (0.004, "<1%"), (0.006, "1%"), (1.0, "100%")])
+def test_a_layer_without_macs_has_none(part, text):
+    assert layers._share(part) == text

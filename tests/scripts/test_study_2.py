@@ -644,6 +644,27 @@ def test_a_failed_cell_is_named(tmp_path):
     assert f"Failed, and so in no number above: {cell.label}: loss is not finite." in page.page(store)
 
 
+@pytest.mark.parametrize(("steps", "said"), [(300, ""), (600, "more might be better")])
+def test_it_is_said_if_the_longest_training_was_chosen(steps, said):
+    text = pacs_search._edge(replace(CELL, recipe_args=(("lr", 0.01), ("steps", steps))))
+    assert said in text
+    assert bool(said) == bool(text)
+
+
+@pytest.mark.parametrize(("values", "none_gains"), [((-0.4, -0.1), True), ((-0.4, 0.1), False)])
+def test_there_is_nothing_to_explain_by_freezing_where_no_row_gains(values, none_gains):
+    def of(bits: str, value: float) -> rows.Difference:
+        estimate = Estimate(
+            value=value, seed_variance=1.0, image_variance=0.0,
+            seed_freedom=2, image_freedom=None, seeds=3, images=100,
+        )  # fmt: skip
+        return rows.Difference(row=Row("qat", bits), seeds=(0, 1, 2), estimate=estimate)
+
+    found = [of("w7a32", value) for value in values]
+    said = "no row at w7a32 is above full precision"
+    assert (said in pacs._freezing([*found, of("4", 1.0)])) == none_gains
+
+
 def level(of_domain: Rows, method: str, bits: str, seed: int) -> float:
     """OOD of a run from its scores."""
     scores = of_domain.records[Row(method, bits)][seed].scores

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from flatqat import registry
+from flatqat.bench.plan.own_code import parts_of
 from flatqat.errors import FlatqatError
 from flatqat.spec import Args, Cell, Flatness, Record
 from flatqat.suite import Suite
@@ -59,13 +60,7 @@ def _options(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
 
 def _has_plugins(cell: Cell) -> bool:
     """Whether a part of a cell is none of the built-in ones; the file of a `file:` model is in its name."""
-    quantizer = cell.quant_spec.quantizer
-    parts = (
-        (registry.SUITES, cell.suite.partition("@")[0]),
-        (registry.METHODS, cell.method),
-        (registry.MODELS, cell.model.partition(":")[0]),
-        (registry.QUANTIZERS, quantizer),
-    )
+    parts = parts_of(cell.suite.partition("@")[0], cell.model, cell.quant_spec.quantizer, cell.method)
     return not all(registry.is_built_in(kind, name) for kind, name in parts)
 
 

@@ -16,12 +16,21 @@ def code_hash(suite: Suite, method: str, model: str, quantizer: str) -> str | No
 
 def own_files(suite: Suite, model: str, quantizer: str, method: str | None = None) -> list[Path]:
     """Return the user's own files of code that suite, model and quantizer, and a method, come from."""
-    parts = (
-        (registry.SUITES, suite.family),
-        *([(registry.METHODS, method)] if method else []),
-        (registry.MODELS, model.partition(":")[0]),
-        (registry.QUANTIZERS, quantizer),
-        (registry.QUANTIZERS, registry.load(registry.QUANTIZERS, quantizer).edge_quantizer or quantizer),
-    )
+    edge = registry.load(registry.QUANTIZERS, quantizer).edge_quantizer or quantizer
+    parts = (*parts_of(suite.family, model, quantizer, method), (registry.QUANTIZERS, edge))
     files = [file for kind, name in dict.fromkeys(parts) if (file := registry.plugin_file(kind, name))]
     return files + code_files(model)
+
+
+def parts_of(
+    family: str, model: str, quantizer: str, method: str | None = None
+) -> list[tuple[registry.Kind, str]]:
+    """Return the plugins that a cell names, by kind; of its model that is the source."""
+    of_method = [(registry.METHODS, method)] if method else []
+    source = model.partition(":")[0]
+    return [
+        (registry.SUITES, family),
+        *of_method,
+        (registry.MODELS, source),
+        (registry.QUANTIZERS, quantizer),
+    ]
